@@ -1,0 +1,35 @@
+# Everything happens in .venv, which the first target that needs it makes.
+.PHONY: install run test check migrate lock
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+install: .venv/installed
+
+run: .venv/installed
+	$(BIN)/students-api serve
+
+test: .venv/installed
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage combine -q
+	$(BIN)/coverage report
+
+check: .venv/installed
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+migrate: .venv/installed
+	$(BIN)/students-api migrate
+
+# The newest versions that pyproject.toml allows, for every platform and Python version that it allows.
+lock: .venv/installed
+	$(BIN)/uv pip compile -q --universal --generate-hashes --all-extras --upgrade --no-header \
+		--python-version 3.11 pyproject.toml -o requirements.lock
+
+.venv/installed: requirements.lock pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@

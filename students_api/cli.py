@@ -1,0 +1,171 @@
+"""The command `students-api`.
+
+Exit codes: 0 done, 1 something is wrong, 2 wrong usage, 3 the service or its database did not start.
+"""
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from students_api import __version__
+
+# What needs FastAPI or Beanie is imported inside the commands: it would make `--help` take half a second.
+if TYPE_CHECKING:
+    from students_api.settings import Settings
+
+APP = "students_api.main:app"
+WRONG = 1
+NOT_STARTED = 3
+GRACE_SECONDS = 10
+
+app = typer.Typer(
+    help="Students API: a REST API for student records on MongoDB.",
+    epilog="Exit codes: 0 done, 1 something is wrong, 2 wrong usage, 3 the service or its database did not start.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"students-api {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def students_api(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """What comes before a command."""
+
+
+@contextmanager
+def _starting() -> Iterator["Settings"]:
+    """The settings. Whatever keeps the service from starting becomes a line on standard error and exit code 3."""
+    from pydantic import ValidationError
+
+    from students_api.database import StartUpError
+    from students_api.settings import Settings
+
+    try:
+        yield Settings()
+    except ValidationError as error:
+        if error.title != Settings.__name__:
+            raise
+        for item in error.errors():
+            typer.echo(f"students-api: {Settings.variable(str(item['loc'][0]))}: {item['msg']}", err=True)
+        raise typer.Exit(NOT_STARTED) from error
+    except StartUpError as error:
+        typer.echo(f"students-api: {error}", err=True)
+        raise typer.Exit(NOT_STARTED) from error
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on.")] = 8000,
+    workers: Annotated[int, typer.Option(min=1, help="How many processes.")] = 1,
+    reload: Annotated[bool, typer.Option("--reload", help="Start again whenever a source file changes.")] = False,
+) -> None:
+    """Run the service, with a local MongoDB of its own where MONGODB_URL is not set."""
+    import uvicorn
+    from uvicorn.config import LOGGING_CONFIG, STARTUP_FAILURE
+    from uvicorn.supervisors import Multiprocess
+
+    from students_api.database import open_database
+    from students_api.deployment import deployment
+
+    if reload and workers > 1:
+        raise typer.BadParameter("it takes one worker", param_hint="--reload")
+    options: dict[str, Any] = {
+        "host": host,
+        "port": port,
+        "workers": workers,
+        "reload": reload,
+        "timeout_graceful_shutdown": GRACE_SECONDS,
+        "log_config": LOGGING_CONFIG
+        | {"loggers": LOGGING_CONFIG["loggers"] | {"students_api": {"handlers": ["default"], "level": "INFO"}}},
+    }
+    config = uvicorn.Config(APP, **options)
+    # uvicorn stops gracefully and then repeats the signal, which by default would end this process before its mongod.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+
+    async def see_that_it_answers(url: str) -> None:
+        async with open_database(url, settings.mongodb_database, settings.pool_size):
+            pass
+
+    # Before uvicorn: it would tell of a database that is missing with a stack trace, and each worker once.
+    with _starting() as settings, deployment(settings) as url:
+        asyncio.run(see_that_it_answers(url))
+        if workers == 1:
+            uvicorn.run(APP, **options)
+        else:
+            supervisor = Multiprocess(config, sockets=[config.bind_socket()])
+            supervisor.run()
+            if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
+                raise typer.Exit(NOT_STARTED)
+
+
+@app.command()
+def migrate(
+    backward: Annotated[bool, typer.Option("--backward", help="Take migrations back instead.")] = False,
+    distance: Annotated[int, typer.Option(min=0, help="How many migrations; 0 is all of them.")] = 0,
+    status: Annotated[bool, typer.Option("--status", help="Only say which have run and which are pending.")] = False,
+) -> None:
+    """Bring the stored documents to the form that this version of the service writes."""
+    from students_api import migrate
+    from students_api.deployment import open_deployment
+
+    async def run() -> None:
+        async with open_deployment(settings) as database:
+            if not status:
+                await migrate.run(database, backward=backward, distance=distance)
+            pending = await migrate.pending(database)
+            for name in migrate.names():
+                typer.echo(f"{'pending' if name in pending else 'applied'}  {name}")
+
+    with _starting() as settings:
+        asyncio.run(run())
+
+
+@app.command()
+def openapi() -> None:
+    """Print the OpenAPI document of the API."""
+    from students_api.main import app
+
+    typer.echo(json.dumps(app.openapi(), indent=2))
+
+
+@app.command()
+def check() -> None:
+    """Look at the settings, the database and every stored document; exit code 1 if anything is wrong."""
+    from students_api.check import Finding, check_database, check_settings
+    from students_api.database import StartUpError
+    from students_api.deployment import open_deployment
+    from students_api.main import DOCUMENTS
+
+    def report(finding: Finding) -> bool:
+        typer.echo(f"{'ok   ' if finding.ok else 'WRONG'}  {finding.text}")
+        return finding.ok
+
+    async def run() -> bool:
+        ok = all([report(finding) for finding in check_settings()])  # noqa: C419  # report them all
+        try:
+            async with open_deployment(settings) as database:
+                async for finding in check_database(database, DOCUMENTS):
+                    ok &= report(finding)
+        except StartUpError as error:
+            ok = report(Finding(False, f"connection: {error}"))
+        return ok
+
+    with _starting() as settings:
+        if not asyncio.run(run()):
+            raise typer.Exit(WRONG)

@@ -1,0 +1,147 @@
+"""MongoDB's driver: all that the service knows of it. The other modules see Beanie, and the names defined here."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, TypeAlias
+from urllib.parse import parse_qs, urlsplit
+
+from beanie import Document, UpdateResponse
+from beanie.odm.queries.find import FindOne
+from beanie.odm.queries.update import UpdateOne
+from beanie.odm.utils.parsing import parse_obj
+from beanie.odm.utils.projection import get_projection
+from beanie.odm.utils.typing import get_index_attributes
+from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
+from pydantic import BaseModel
+from pymongo import IndexModel, MongoClient, ReturnDocument
+from pymongo import timeout as time_limit
+from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
+from pymongo.server_api import ServerApi
+
+__all__ = [
+    "CommandError",
+    "Database",
+    "DatabaseUnavailable",
+    "ProjectedFindOne",
+    "StartUpError",
+    "admin_command",
+    "missing_indexes",
+    "open_database",
+    "time_limit",
+]
+
+Database: TypeAlias = AsyncIOMotorDatabase[dict[str, Any]]
+CommandError = OperationFailure
+DatabaseUnavailable = ConnectionFailure
+
+# Each can be set in MONGODB_URL instead. Times in milliseconds: a missing server is an error within seconds, and so is
+# an operation that hangs. Acknowledged means on disk, on a majority of the nodes.
+CLIENT_DEFAULTS: dict[str, Any] = {
+    "appname": "students-api",
+    "connectTimeoutMS": 5_000,
+    "serverSelectionTimeoutMS": 5_000,
+    "timeoutMS": 10_000,
+    "w": "majority",
+    "journal": True,
+}
+
+
+class StartUpError(Exception):
+    """The service cannot start. The message tells a person what to do about it."""
+
+
+@asynccontextmanager
+async def open_database(url: str, name: str, pool_size: int) -> AsyncIterator[Database]:
+    """The database called `name` in the deployment at `url`, which has been seen to answer; closed on leaving.
+
+    Raises `StartUpError` where the URL, the credentials or the deployment are not usable.
+    """
+    given = {option.lower() for option in parse_qs(urlsplit(url).query, keep_blank_values=True)}
+    defaults = CLIENT_DEFAULTS | {"maxPoolSize": pool_size}
+    try:
+        client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(
+            url,
+            **{option: value for option, value in defaults.items() if option.lower() not in given},
+            # `strict` would refuse Beanie's `buildInfo`, which the Stable API does not have.
+            server_api=ServerApi("1", deprecation_errors=True),
+            tz_aware=True,
+            uuidRepresentation="standard",
+            # What another program stored must be readable: text that is not UTF-8, dates beyond the year 9999.
+            unicode_decode_error_handler="replace",
+            datetime_conversion="DATETIME_AUTO",
+        )
+    except (PyMongoError, ValueError) as error:
+        raise StartUpError(f"MONGODB_URL cannot be used: {error}") from error
+    try:
+        try:
+            await client.admin.command("ping")
+        except ConnectionFailure as error:
+            raise StartUpError(
+                f"MongoDB does not answer. Is MONGODB_URL right, and the server running? {error}"
+            ) from error
+        except OperationFailure as error:
+            reason = error.details.get("errmsg", "") if error.details else ""
+            raise StartUpError(f"MongoDB refuses the connection. Are the credentials right? {reason}") from error
+        yield client[name]
+    finally:
+        client.close()
+
+
+def admin_command(port: int, command: dict[str, Any]) -> dict[str, Any]:
+    """What the local mongod on `port` answers to an administrative command, primary or not.
+
+    Raises `DatabaseUnavailable` after a second without an answer and `CommandError` where mongod refuses.
+    """
+    with MongoClient[dict[str, Any]](
+        "127.0.0.1",
+        port,
+        directConnection=True,
+        connectTimeoutMS=1_000,
+        serverSelectionTimeoutMS=1_000,
+        timeoutMS=10_000,
+    ) as client:
+        return client.admin.command(command)
+
+
+async def missing_indexes(document: type[Document]) -> list[str]:
+    """The names of the indexes that a document declares, on a field or in its `Settings`, and MongoDB does not have."""
+    on_fields = {
+        IndexModel([(field.alias or name, attributes[0])], **attributes[1]).document["name"]
+        for name, field in document.model_fields.items()
+        if (attributes := get_index_attributes(field))
+    }
+    declared = on_fields | {index.name for index in document.get_settings().indexes}
+    return sorted(declared - set(await document.get_motor_collection().index_information()))
+
+
+class _ProjectedUpdateOne(UpdateOne):
+    projection_model: type[BaseModel]
+
+    async def _update(self) -> Any:
+        if self.bulk_writer or self.response_type != UpdateResponse.NEW_DOCUMENT:
+            return await super()._update()  # type: ignore[no-untyped-call]  # Beanie has no annotations
+        document = await self.document_model.get_motor_collection().find_one_and_update(
+            self.find_query,
+            self.update_query,
+            projection=get_projection(self.projection_model),
+            return_document=ReturnDocument.AFTER,
+            session=self.session,
+            **self.pymongo_kwargs,
+        )
+        return None if document is None else parse_obj(self.projection_model, document)
+
+
+class ProjectedFindOne(FindOne[Any]):
+    """Beanie's query for one document, whose update answers through the query's projection, as its find does.
+
+    Beanie itself reads the document after an update back into the Document class. That validates all of it again, and
+    fails on one that another program stored against today's rules.
+    """
+
+    UpdateQueryType = _ProjectedUpdateOne
+
+    def update(self, *args: Any, **kwargs: Any) -> Any:
+        """As Beanie has it."""
+        query = super().update(*args, **kwargs)
+        query.projection_model = self.projection_model
+        return query

@@ -1,0 +1,27 @@
+"""Whether the service lives, and whether it can serve: for load balancers, not part of the API's description."""
+
+import asyncio
+from http import HTTPStatus
+
+from fastapi import APIRouter, HTTPException, Request
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/livez")
+async def get_liveness() -> dict[str, str]:
+    """The process answers."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz")
+async def get_readiness(request: Request) -> dict[str, str]:
+    """The database answers, within a second."""
+    try:
+        async with asyncio.timeout(1):
+            await request.app.state.database.command("ping")
+    except Exception as error:  # whatever it is, the service is not ready
+        raise HTTPException(
+            HTTPStatus.SERVICE_UNAVAILABLE, "The database does not answer.", {"Retry-After": "1"}
+        ) from error
+    return {"status": "ok"}

@@ -1,0 +1,115 @@
+"""What the tests share: the two databases, a client for the application, and the service as a process of its own."""
+
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, nullcontext
+from pathlib import Path
+from typing import Any, cast
+
+import httpx2
+import pytest
+from mongomock_motor import AsyncMongoMockClient
+
+from students_api.database import Database, StartUpError, open_database
+from students_api.main import create_app
+from students_api.mongod import LocalMongod, find_mongod
+from students_api.settings import Settings
+from tests.service import Service
+
+JANE = {
+    "name": "Jane Doe",
+    "email": "jdoe@example.com",
+    "course": "Experiments, Science, and Fashion in Nanophotonics",
+    "gpa": 3.0,
+}
+NO_STUDENT = "5eb7cf5a86d9755df3a6c593"
+
+ON_CI = os.environ.get("CI") == "true"
+
+
+def cannot_run(reason: str) -> None:
+    """Skip, loudly; where everything has to be there, fail."""
+    if ON_CI:
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(autouse=True)
+def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the developer's shell has set, a test begins without settings."""
+    for name in os.environ:
+        if name.startswith(("STUDENTS_API_", "MONGODB_")):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def mongod_program() -> Path:
+    try:
+        return find_mongod(None)
+    except StartUpError as error:
+        cannot_run(str(error))
+        raise
+
+
+@pytest.fixture(scope="session")
+def mongodb_url(mongod_program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with LocalMongod(tmp_path_factory.mktemp("mongodb"), mongod_program) as url:
+        yield url
+
+
+@pytest.fixture
+async def real_database(mongodb_url: str) -> AsyncIterator[Database]:
+    """An empty database on a real mongod."""
+    async with open_database(mongodb_url, "college", pool_size=8) as database:
+        for name in await database.list_collection_names():
+            await database[name].delete_many({})  # which takes less time than to drop it and to build its indexes again
+        yield database
+
+
+@pytest.fixture(params=["mongomock", pytest.param("mongod", marks=pytest.mark.mongod)])
+def database(request: pytest.FixtureRequest) -> Database:
+    """An empty database: in memory first, then on a real mongod."""
+    if request.param == "mongomock":
+        return cast("Database", AsyncMongoMockClient()["college"])
+    return cast("Database", request.getfixturevalue("real_database"))
+
+
+@pytest.fixture
+async def client(database: Database) -> AsyncIterator[httpx2.AsyncClient]:
+    """A client of the application on an empty database."""
+    app = create_app(Settings(), open_deployment=lambda _: nullcontext(database))
+    transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
+    async with (
+        app.router.lifespan_context(app),
+        httpx2.AsyncClient(transport=transport, base_url="http://service") as client,
+    ):
+        yield client
+
+
+@pytest.fixture
+async def jane(client: httpx2.AsyncClient) -> dict[str, Any]:
+    """A stored student, as the service answered it."""
+    answer = await client.post("/students/", json=JANE)
+    student: dict[str, Any] = answer.json()
+    return student
+
+
+@pytest.fixture
+def start_service(tmp_path: Path) -> Iterator[Callable[..., Service]]:
+    """Starts `students-api serve` as a process of its own; the test's folder is its working directory."""
+    with ExitStack() as stack:
+
+        def start(*arguments: str, wait: bool = True, **environment: str) -> Service:
+            service = stack.enter_context(Service(tmp_path, arguments, environment))
+            if wait:
+                service.wait_until_ready()
+            return service
+
+        yield start
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many tests ran on a real mongod: that they are many is part of what a green run means."""
+    passed = terminalreporter.stats.get("passed", [])
+    on_mongod = sum("mongod" in report.keywords for report in passed)
+    terminalreporter.write_line(f"{on_mongod} of {len(passed)} tests ran on a real mongod")

@@ -1,0 +1,113 @@
+"""The service as a process of its own, for what shows only there."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Self, TypeVar
+
+import httpx2
+
+T = TypeVar("T")
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def environment(more: Mapping[str, str]) -> dict[str, str]:
+    """The tests' own environment without the service's settings, and then those given."""
+    settings = ("STUDENTS_API_", "MONGODB_")
+    return {name: value for name, value in os.environ.items() if not name.startswith(settings)} | dict(more)
+
+
+def run(*arguments: str, cwd: Path, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Run `students-api` to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "students_api", *arguments],
+        cwd=cwd,
+        env=environment(settings),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def wait_for(condition: Callable[[], T | None], seconds: float = 30) -> T:
+    """What the condition gives as soon as that is true; it must be within `seconds`."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if value := condition():
+            return value
+        time.sleep(0.02)  # between two looks at another process, which cannot tell
+    raise AssertionError(f"not within {seconds} s: {condition}")
+
+
+class Service:
+    """`students-api serve`, or another command that serves the application on `port`."""
+
+    def __init__(
+        self, folder: Path, arguments: Sequence[str], settings: Mapping[str, str], command: Sequence[str] = ()
+    ) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = folder / f"service-{self.port}.log"
+        command = command or (sys.executable, "-m", "students_api", "serve")
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                [*command, "--port", str(self.port), *arguments],
+                cwd=folder,
+                env=environment(settings),
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    def is_ready(self) -> bool:
+        try:
+            return httpx2.get(f"{self.url}/readyz").status_code == 200
+        except httpx2.TransportError:
+            return False
+
+    def wait_until_ready(self) -> None:
+        wait_for(lambda: self.is_ready() or self.process.poll() is not None)
+        assert self.process.poll() is None, self.log.read_text()
+
+    def stop(self) -> int:
+        """End it as an operator does; the exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(30)
+
+    def kill(self) -> None:
+        """End it and its workers with kill -9."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+def mongods(folder: Path) -> list[int]:
+    """The ids of the processes that run a mongod on the data folder."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if words[0].endswith(b"mongod") and str(folder / "db").encode() in words:
+            found.append(int(entry.name))
+    return found
