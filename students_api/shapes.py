@@ -99,8 +99,8 @@ class _AsStored:
 def _stored_value(value: Any, read: Callable[[Any], Any]) -> Any:
     if isinstance(value, str | float | int | NoneType):
         return value
-    if isinstance(value, ObjectId):
-        return str(value)
+    if isinstance(value, ObjectId | bytes):
+        return _json_value(value)
     try:
         return read(value)  # a date, an enumeration, a nested document: as its field declares it
     except ValidationError:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack, asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any, cast
 
@@ -74,15 +74,29 @@ def database(request: pytest.FixtureRequest) -> Database:
     return cast("Database", request.getfixturevalue("real_database"))
 
 
-@pytest.fixture
-async def client(database: Database) -> AsyncIterator[httpx2.AsyncClient]:
-    """A client of the application on an empty database."""
+@asynccontextmanager
+async def client_of(database: Database) -> AsyncIterator[httpx2.AsyncClient]:
+    """A client of the application, which runs in this process and on this database."""
     app = create_app(Settings(), open_deployment=lambda _: nullcontext(database))
     transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
     async with (
         app.router.lifespan_context(app),
         httpx2.AsyncClient(transport=transport, base_url="http://service") as client,
     ):
+        yield client
+
+
+@pytest.fixture
+async def client(database: Database) -> AsyncIterator[httpx2.AsyncClient]:
+    """A client of the application on an empty database, in memory first and then on a real mongod."""
+    async with client_of(database) as client:
+        yield client
+
+
+@pytest.fixture
+async def real_client(real_database: Database) -> AsyncIterator[httpx2.AsyncClient]:
+    """A client of the application on an empty database of a real mongod."""
+    async with client_of(real_database) as client:
         yield client
 
 

@@ -1,0 +1,93 @@
+"""The OpenAPI document and the pages that show it."""
+
+import re
+from typing import Any
+
+import httpx2
+import pytest
+
+from students_api.main import create_app
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    return create_app().openapi()
+
+
+def operations(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {operation["operationId"]: operation for path in document["paths"].values() for operation in path.values()}
+
+
+def test_it_describes_the_five_routes_and_nothing_else(document: dict[str, Any]) -> None:
+    assert {path: set(methods) for path, methods in document["paths"].items()} == {
+        "/students/": {"post", "get"},
+        "/students/{id}": {"get", "put", "delete"},
+    }
+    assert set(operations(document)) == {
+        "create_student",
+        "list_students",
+        "get_student",
+        "update_student",
+        "delete_student",
+    }
+
+
+def test_every_operation_has_a_summary_a_description_a_tag_and_its_errors(document: dict[str, Any]) -> None:
+    for name, operation in operations(document).items():
+        assert operation["summary"], name
+        assert operation["description"], name
+        assert operation["tags"] == ["students"], name
+        errors = {status for status in operation["responses"] if status >= "400"}
+        assert errors == ({"422"} if name in {"create_student", "list_students"} else {"404", "422"}), name
+        for status in errors:
+            assert list(operation["responses"][status]["content"]) == ["application/problem+json"], name
+
+
+def test_every_parameter_and_property_has_a_description_and_an_example(document: dict[str, Any]) -> None:
+    for name, operation in operations(document).items():
+        for parameter in operation.get("parameters", []):
+            assert parameter["description"], name
+            assert parameter["schema"]["examples"], name
+    for shape in ("StudentCreate", "StudentUpdate", "StudentRead"):
+        for name, schema in document["components"]["schemas"][shape]["properties"].items():
+            assert schema["description"], (shape, name)
+            assert schema["examples"], (shape, name)
+    assert document["components"]["schemas"]["StudentCreate"]["properties"]["name"]["examples"] == ["Jane Doe"]
+
+
+def test_a_student_in_an_answer_has_exactly_the_contracts_keys(document: dict[str, Any]) -> None:
+    read = document["components"]["schemas"]["StudentRead"]
+    assert list(read["properties"]) == read["required"] == ["id", "name", "email", "course", "gpa"]
+
+
+def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
+    for name in re.findall(r"'#/components/schemas/(\w+)'", str(document)):
+        assert name in document["components"]["schemas"]
+
+
+async def test_the_pages_and_all_they_need_come_from_the_service(client: httpx2.AsyncClient) -> None:
+    root = await client.get("/")
+    assert (root.is_redirect, root.headers["Location"]) == (True, "docs")
+    for path in ("/docs", "/redoc"):
+        page = await client.get(path)
+        assert page.status_code == 200
+        assert "default-src 'self'" in page.headers["Content-Security-Policy"]
+        needed = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+        assert len(needed) >= 2
+        for address in [*needed, "/openapi.json"]:
+            assert address.startswith("/")
+            assert (await client.get(address)).status_code == 200
+
+
+async def test_the_pages_work_behind_a_prefix() -> None:
+    app = create_app()
+    transport = httpx2.ASGITransport(app, root_path="/college")
+    async with httpx2.AsyncClient(transport=transport, base_url="http://service") as client:
+        for path in ("/college/docs", "/college/redoc"):
+            page = await client.get(path)
+            assert page.status_code == 200
+            for address in re.findall(r'(?:src|href)="([^"]+)"', page.text):
+                assert address.startswith("/college/")
+                assert (await client.get(address)).status_code == 200
+        document = (await client.get("/college/openapi.json")).json()
+        assert document["servers"] == [{"url": "/college"}]

@@ -1,0 +1,136 @@
+"""Every error is a problem, whatever went wrong."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import nullcontext
+from typing import Any, cast
+
+import httpx2
+import pytest
+from mongomock_motor import AsyncMongoMockClient
+from pymongo.errors import AutoReconnect, ServerSelectionTimeoutError, WaitQueueTimeoutError
+
+from students_api.database import Database
+from students_api.main import create_app
+from students_api.settings import Settings
+from students_api.students.student import Student
+from tests.conftest import JANE, NO_STUDENT
+
+
+def problem_of(answer: httpx2.Response, status: int, title: str) -> dict[str, Any]:
+    """The answer's problem, which has the contract's form."""
+    assert answer.status_code == status
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    problem: dict[str, Any] = answer.json()
+    assert list(problem) == ["type", "title", "status", "detail", "instance"]
+    assert (problem["type"], problem["title"], problem["status"]) == ("about:blank", title, status)
+    return problem
+
+
+@pytest.fixture
+def broken_reads(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Makes every find raise the error that it is called with."""
+
+    def break_reads(error: Exception) -> None:
+        def fail(*_: object, **__: object) -> None:
+            raise error
+
+        monkeypatch.setattr(Student, "find_one", fail)
+
+    return break_reads
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/students/1/2", "/docs/2", "/%C3%A9"])
+async def test_a_path_that_is_not_there_gets_404(client: httpx2.AsyncClient, path: str) -> None:
+    problem = problem_of(await client.get(path), 404, "Not Found")
+    assert problem["instance"] == path.removesuffix("/")
+    assert "/docs" in problem["detail"]
+
+
+async def test_a_method_that_a_path_does_not_take_gets_405_with_those_that_it_takes(client: httpx2.AsyncClient) -> None:
+    answer = await client.put("/students/", json={})
+    problem_of(answer, 405, "Method Not Allowed")
+    assert answer.headers["Allow"]
+
+
+@pytest.mark.parametrize(
+    "error", [AutoReconnect("10.0.0.1"), ServerSelectionTimeoutError("10.0.0.1"), WaitQueueTimeoutError("10.0.0.1")]
+)
+async def test_a_database_that_cannot_be_reached_gets_503_without_its_own_words(
+    client: httpx2.AsyncClient, broken_reads: Any, error: Exception
+) -> None:
+    broken_reads(error)
+    answer = await client.get(f"/students/{NO_STUDENT}")
+    problem_of(answer, 503, "Service Unavailable")
+    assert int(answer.headers["Retry-After"]) > 0
+    assert "10.0.0.1" not in answer.text
+
+
+async def test_what_is_unforeseen_gets_500_without_a_word_of_it(client: httpx2.AsyncClient, broken_reads: Any) -> None:
+    broken_reads(RuntimeError("SECRET"))
+    answer = await client.get(f"/students/{NO_STUDENT}")
+    problem_of(answer, 500, "Internal Server Error")
+    assert "SECRET" not in answer.text
+
+
+async def test_livez_answers_and_readyz_asks_the_database(client: httpx2.AsyncClient) -> None:
+    for path in ("/livez", "/readyz", "/readyz/"):
+        answer = await client.get(path)
+        assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+
+
+class Failing:
+    """A database that can be started with, and fails from then on."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.failure: Exception | None = None
+        self.never = asyncio.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._database, name)
+
+    def __getitem__(self, name: str) -> Any:
+        return self._database[name]
+
+    async def command(self, command: Any) -> Any:
+        if self.failure is None:
+            return await self._database.command(command)
+        if isinstance(self.failure, TimeoutError):
+            await self.never.wait()
+        raise self.failure
+
+
+@pytest.fixture
+async def failing() -> AsyncIterator[tuple[httpx2.AsyncClient, Failing]]:
+    database = Failing(AsyncMongoMockClient()["college"])
+    app = create_app(Settings(), open_deployment=lambda _: nullcontext(cast("Database", database)))
+    transport = httpx2.ASGITransport(app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx2.AsyncClient(transport=transport, base_url="http://service") as client,
+    ):
+        yield client, database
+
+
+@pytest.mark.parametrize("failure", [AutoReconnect("10.0.0.1"), TimeoutError("it hangs")], ids=["gone", "hung"])
+async def test_readyz_answers_503_where_the_database_does_not_and_livez_goes_on(
+    failing: tuple[httpx2.AsyncClient, Failing], failure: Exception
+) -> None:
+    client, database = failing
+    database.failure = failure
+    answer = await client.get("/readyz")
+    problem_of(answer, 503, "Service Unavailable")
+    assert answer.headers["Retry-After"] == "1"
+    assert (await client.get("/livez")).status_code == 200
+    database.failure = None
+    assert (await client.get("/readyz")).status_code == 200
+
+
+async def test_no_answer_takes_a_redirect_or_trusts_the_host_header(client: httpx2.AsyncClient) -> None:
+    for path in ("/students", f"/students/{NO_STUDENT}/", "/docs/"):
+        answer = await client.get(path, headers={"Host": "attacker.example"})
+        assert not answer.is_redirect
+    answer = await client.get("/", headers={"Host": "attacker.example"})
+    assert answer.headers["Location"] == "docs"
+    assert (await client.post("/students", json=JANE)).status_code == 201

@@ -1,0 +1,113 @@
+"""Documents that another program stored, whatever they hold, are served as they are and can be mended."""
+
+import math
+from datetime import UTC, datetime
+from typing import Any
+
+import bson
+import httpx2
+import pytest
+from bson import Binary, Code, DatetimeMS, Decimal128, Int64, MaxKey, ObjectId, Regex, Timestamp
+from bson.raw_bson import RawBSONDocument
+
+from students_api.database import Database
+from tests.conftest import JANE
+
+STORED_AND_SERVED = {
+    "an integer": (9, 9),
+    "an Int64": (Int64(2**60), 2**60),
+    "a number out of range": (9.5, 9.5),
+    "NaN": (math.nan, None),
+    "infinity": (math.inf, None),
+    "a decimal": (Decimal128("3.25"), 3.25),
+    "a decimal NaN": (Decimal128("NaN"), None),
+    "a decimal beyond any float": (Decimal128("1e6000"), None),
+    "text": ("three", "three"),
+    "no text": ("", ""),
+    "long text": ("x" * 5000, "x" * 5000),
+    "a boolean": (True, True),
+    "null": (None, None),
+    "a date": (datetime(2001, 2, 3, tzinfo=UTC), None),
+    "bytes": (b"\x00\xff", None),
+    "binary": (Binary(b"\x00", 128), None),
+    "a pattern": (Regex("^x"), None),
+    "code": (Code("f()"), "f()"),
+    "a timestamp": (Timestamp(1, 1), None),
+    "the largest key": (MaxKey(), None),
+    "an ObjectId": (ObjectId("5eb7cf5a86d9755df3a6c593"), "5eb7cf5a86d9755df3a6c593"),
+    "a list": ([1, "a", math.nan, Decimal128("1.5")], [1, "a", None, 1.5]),
+    "a document": ({"a": {"b": math.inf, "c": [None]}}, {"a": {"b": None, "c": [None]}}),
+}
+
+
+@pytest.mark.mongod
+@pytest.mark.parametrize("field", ["name", "email", "course", "gpa"])
+@pytest.mark.parametrize(("stored", "served"), STORED_AND_SERVED.values(), ids=STORED_AND_SERVED)
+async def test_what_breaks_the_rules_is_served_as_it_is_or_null_where_json_has_no_such_value(
+    real_client: httpx2.AsyncClient, real_database: Database, field: str, stored: object, served: object
+) -> None:
+    student_id = ObjectId()
+    await real_database["students"].insert_one({"_id": student_id, **JANE, field: stored})
+    expected = {"id": str(student_id), **JANE, field: served}
+    one = await real_client.get(f"/students/{student_id}")
+    assert (one.status_code, one.json()) == (200, expected)
+    assert (await real_client.get("/students/")).json() == {"students": [expected]}
+    mended = await real_client.put(f"/students/{student_id}", json={field: JANE[field]})
+    assert (mended.status_code, mended.json()) == (200, {"id": str(student_id), **JANE})
+
+
+@pytest.mark.parametrize("field", ["name", "email", "course", "gpa"])
+async def test_a_missing_field_is_null(client: httpx2.AsyncClient, database: Database, field: str) -> None:
+    student_id = ObjectId()
+    stored = {"_id": student_id, **JANE}
+    del stored[field]
+    await database["students"].insert_one(stored)
+    expected = {"id": str(student_id), **JANE, field: None}
+    assert (await client.get(f"/students/{student_id}")).json() == expected
+    assert (await client.get("/students/")).json() == {"students": [expected]}
+
+
+async def test_an_update_of_a_document_that_breaks_a_rule_elsewhere_answers_it(
+    client: httpx2.AsyncClient, database: Database
+) -> None:
+    student_id = ObjectId()
+    await database["students"].insert_one({"_id": student_id, "name": "Jane Doe", "gpa": 9})
+    answer = await client.put(f"/students/{student_id}", json={"course": "Physics"})
+    expected = {"id": str(student_id), "name": "Jane Doe", "email": None, "course": "Physics", "gpa": 9}
+    assert (answer.status_code, answer.json()) == (200, expected)
+
+
+@pytest.mark.mongod
+async def test_ids_that_are_no_object_ids_do_not_break_the_list(
+    real_client: httpx2.AsyncClient, real_database: Database
+) -> None:
+    ids: list[Any] = [1, "s1", ObjectId(), datetime(2001, 2, 3, tzinfo=UTC)]
+    for student_id in ids:
+        await real_database["students"].insert_one({"_id": student_id, **JANE})
+    students = (await real_client.get("/students/")).json()["students"]
+    assert [student["id"] for student in students] == [1, "s1", str(ids[2]), None]
+
+
+@pytest.mark.mongod
+async def test_text_that_is_no_utf_8_and_a_date_beyond_the_year_9999_do_not_break_the_list(
+    real_client: httpx2.AsyncClient, real_database: Database
+) -> None:
+    latin_1 = RawBSONDocument(bson.encode({"_id": 1, "name": "AB"}).replace(b"AB", b"\xe9\xff"))
+    await real_database["students"].insert_many([latin_1, {"_id": 2, "name": "Jane Doe", "email": DatetimeMS(2**60)}])
+    students = (await real_client.get("/students/")).json()["students"]
+    assert [(student["name"], student["email"]) for student in students] == [
+        ("\ufffd\ufffd", None),
+        ("Jane Doe", None),
+    ]
+
+
+@pytest.mark.mongod
+async def test_a_document_of_the_tutorials_app_counts_as_version_0(
+    real_client: httpx2.AsyncClient, real_database: Database
+) -> None:
+    student_id = ObjectId()
+    await real_database["students"].insert_one({"_id": student_id, **JANE})
+    await real_client.put(f"/students/{student_id}", json={"gpa": 1})
+    stored = await real_database["students"].find_one()
+    assert stored is not None
+    assert stored["version"] == 1
