@@ -46,6 +46,9 @@ CLIENT_DEFAULTS: dict[str, Any] = {
 }
 
 
+CONNECT_SECONDS = 5
+
+
 class StartUpError(Exception):
     """The service cannot start. The message tells a person what to do about it."""
 
@@ -74,7 +77,8 @@ async def open_database(url: str, name: str, pool_size: int) -> AsyncIterator[Da
         raise StartUpError(f"MONGODB_URL cannot be used: {error}") from error
     try:
         try:
-            await client.admin.command("ping")
+            with time_limit(CONNECT_SECONDS):
+                await client.admin.command("ping")
         except ConnectionFailure as error:
             raise StartUpError(
                 f"MongoDB does not answer. Is MONGODB_URL right, and the server running? {error}"
@@ -98,7 +102,7 @@ def admin_command(port: int, command: dict[str, Any]) -> dict[str, Any]:
         directConnection=True,
         connectTimeoutMS=1_000,
         serverSelectionTimeoutMS=1_000,
-        timeoutMS=10_000,
+        socketTimeoutMS=10_000,
     ) as client:
         return client.admin.command(command)
 

@@ -20,7 +20,7 @@ def names() -> list[str]:
 
 
 async def current(database: Database) -> str | None:
-    """The name of the last migration that ran on this database."""
+    """The name of the last migration that ran on this database. Where all were taken back Beanie may call it `root`."""
     await init_beanie(database, document_models=[MigrationLog], skip_indexes=True)
     log = await MigrationLog.find_one({"is_current": True})
     return log and log.name
@@ -28,8 +28,8 @@ async def current(database: Database) -> str | None:
 
 async def pending(database: Database) -> list[str]:
     """The names of the migrations that have not run on this database, in order."""
-    last = await current(database)
-    return [name for name in names() if last is None or name > last]
+    known, last = names(), await current(database)
+    return known[known.index(last) + 1 :] if last in known else known
 
 
 async def run(database: Database, *, backward: bool, distance: int) -> None:

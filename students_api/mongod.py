@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO
@@ -27,6 +28,7 @@ HOST = "127.0.0.1"
 REPLICA_SET = "rs0"
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0
+RETRY_SECONDS = 5.0
 POLL_SECONDS = 0.1
 
 NOT_YET_INITIALIZED = 94
@@ -137,17 +139,13 @@ class LocalMongod:
             while not _try_lock(lock):
                 if self._stopping.wait(POLL_SECONDS):
                     return
-            pause = POLL_SECONDS
             while not self._stopping.is_set():
                 try:
-                    started = time.monotonic()
                     self._run()
-                except (StartUpError, OSError) as error:
-                    self._failure = error if isinstance(error, StartUpError) else StartUpError(str(error))
-                    logger.error("The local MongoDB does not start: %s", error)  # noqa: TRY400  # the message says it all
-                # Again at once after a run, but ever more slowly where it does not come up.
-                pause = POLL_SECONDS if time.monotonic() - started > START_SECONDS else min(2 * pause, 10)
-                self._stopping.wait(pause)
+                except (StartUpError, CommandError, DatabaseUnavailable, OSError) as error:
+                    self._failure = StartUpError(f"The local MongoDB does not start: {error}")
+                    logger.error("%s", self._failure)  # noqa: TRY400  # the message says it all
+                    self._stopping.wait(RETRY_SECONDS)
 
     def _run(self) -> None:
         """Run mongod until it ends or `stop` is called."""
@@ -201,11 +199,19 @@ class LocalMongod:
                     admin_command(port, {"replSetReconfig": config, "force": True})
             except CommandError as error:
                 if error.code == NOT_YET_INITIALIZED:
-                    members = [{"_id": 0, "host": address}]
-                    admin_command(port, {"replSetInitiate": {"_id": REPLICA_SET, "members": members}})
+                    self._initiate(port)
             except DatabaseUnavailable:
                 pass
             time.sleep(POLL_SECONDS)
+        if not self._stopping.is_set():
+            raise StartUpError(f"mongod did not become a primary within {START_SECONDS:.0f} s (see {self.log})")
+
+    def _initiate(self, port: int) -> None:
+        # Refused while mongod still looks at the configuration that it has, as it does for half a minute where the
+        # address in it answers nothing. Then there is nothing to initiate.
+        with suppress(CommandError):
+            members = [{"_id": 0, "host": f"{HOST}:{port}"}]
+            admin_command(port, {"replSetInitiate": {"_id": REPLICA_SET, "members": members}})
 
     def _takes_writes(self, port: int) -> bool:
         """Whether the mongod on `port` is the folder's own, and its replica set's primary."""
@@ -218,9 +224,10 @@ class LocalMongod:
 
     def _read_port(self) -> int | None:
         try:
-            return int(self._port_file.read_text())
+            port = int(self._port_file.read_text())
         except (FileNotFoundError, ValueError):
             return None
+        return port if 0 < port <= 65535 else None  # noqa: PLR2004  # as large as a port can be
 
     def _choose_port(self) -> int:
         """The port of the last run where it is free, so that clients of this mongod find it again; else any."""
@@ -229,7 +236,7 @@ class LocalMongod:
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 try:
                     listener.bind((HOST, port))
-                except (OSError, OverflowError):
+                except OSError:
                     continue
                 chosen: int = listener.getsockname()[1]
                 return chosen

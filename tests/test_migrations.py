@@ -1,0 +1,206 @@
+"""Adopting the tutorial's collection, forward and backward, through the command and through Beanie's own."""
+
+import subprocess
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bson import Decimal128, ObjectId
+
+from students_api import migrate
+from students_api.database import Database
+from tests.conftest import JANE, client_of
+from tests.service import environment, run
+
+pytestmark = pytest.mark.mongod
+
+ADOPTION = "20261122120000_adopt_the_tutorials_collection.py"
+MADE = datetime(2021, 3, 4, 5, 6, 7, tzinfo=UTC)
+
+
+async def fill(database: Database, count: int = 3) -> list[Mapping[str, Any]]:
+    """Store what the tutorial's app stores, and some that only look like it."""
+    made = [ObjectId.from_datetime(MADE) for _ in range(1)] + [ObjectId() for _ in range(count - 1)]
+    documents: list[dict[str, Any]] = [{"_id": one, **JANE, "locker": {"n": Decimal128("1.5")}} for one in made]
+    documents += [{"_id": "an id of another type", **JANE}, {"_id": 7, "name": "only a name"}]
+    await database["students"].insert_many(documents)
+    return await stored(database)
+
+
+async def stored(database: Database) -> list[Mapping[str, Any]]:
+    return await database["students"].find(sort=[("_id", 1)]).to_list(None)
+
+
+async def test_forward_gives_version_0_and_the_time_of_the_object_id(real_database: Database) -> None:
+    before = await fill(real_database)
+    await migrate.run(real_database, backward=False, distance=0)
+    after = await stored(real_database)
+    for old, new in zip(before, after, strict=True):
+        expected: dict[str, Any] = {**old, "version": 0}
+        if isinstance(old["_id"], ObjectId):
+            expected |= {"created_at": old["_id"].generation_time, "updated_at": old["_id"].generation_time}
+        assert new == expected
+    assert MADE in [document.get("created_at") for document in after]
+
+
+async def test_forward_is_idempotent_and_leaves_what_the_service_wrote(real_database: Database) -> None:
+    await fill(real_database)
+    async with client_of(real_database) as client:
+        (jane, *_) = (await client.get("/students/")).json()["students"][2:]
+        await client.put(f"/students/{jane['id']}", json={"gpa": 1})
+        await client.post("/students/", json=JANE)
+    written = {document["_id"]: document for document in await stored(real_database) if document.get("version") == 1}
+    assert len(written) == 2
+    await migrate.run(real_database, backward=False, distance=0)
+    once = await stored(real_database)
+    await migrate.run(real_database, backward=True, distance=0)
+    await migrate.run(real_database, backward=False, distance=0)
+    assert await stored(real_database) == once
+    for document in once:
+        if document["_id"] in written:
+            assert document | written[document["_id"]] == document
+
+
+async def test_backward_takes_away_what_forward_gave_and_nothing_else(real_database: Database) -> None:
+    before = await fill(real_database)
+    await migrate.run(real_database, backward=False, distance=0)
+    async with client_of(real_database) as client:
+        created = (await client.post("/students/", json=JANE)).json()
+    await migrate.run(real_database, backward=True, distance=0)
+    after = await stored(real_database)
+    assert after[:-1] == before
+    assert after[-1]["_id"] == ObjectId(created["id"])
+    assert after[-1]["version"] == 1
+
+
+async def test_it_works_in_batches(real_database: Database) -> None:
+    before = await fill(real_database, count=2500)
+    await migrate.run(real_database, backward=False, distance=0)
+    assert await real_database["students"].count_documents({"version": 0}) == 2502
+    await migrate.run(real_database, backward=True, distance=0)
+    assert await stored(real_database) == before
+
+
+async def test_it_goes_on_after_an_interruption(real_database: Database) -> None:
+    await fill(real_database, count=10)
+    ids = [document["_id"] for document in await stored(real_database)]
+    await migrate.run(real_database, backward=False, distance=0)
+    whole = await stored(real_database)
+    unset = {"$unset": {"version": "", "created_at": "", "updated_at": ""}}
+    await real_database["students"].update_many({"_id": {"$in": ids[5:]}}, unset)
+    await real_database["students"].update_one({"_id": ids[4]}, {"$unset": {"updated_at": ""}})
+    await real_database["migrations_log"].delete_many({})
+    await migrate.run(real_database, backward=False, distance=0)
+    assert await stored(real_database) == whole
+
+
+async def test_an_etag_made_before_the_migration_holds_after_it(real_database: Database) -> None:
+    """A document that never had a version counts as version 0, migrated or not: the first change makes it 1."""
+    await fill(real_database)
+    await migrate.run(real_database, backward=False, distance=0)
+    async with client_of(real_database) as client:
+        student_id = str((await stored(real_database))[2]["_id"])
+        await client.put(f"/students/{student_id}", json={"gpa": 1})
+    document = await real_database["students"].find_one({"_id": ObjectId(student_id)})
+    assert document is not None
+    assert document["version"] == 1
+
+
+async def test_what_is_pending_is_said_at_start_in_one_line(
+    real_database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with client_of(real_database):
+        pass
+    (line,) = [record.getMessage() for record in caplog.records if "ending migrations" in record.getMessage()]
+    assert line == f"Pending migrations: {ADOPTION}. Run `students-api migrate`."
+    caplog.clear()
+    await migrate.run(real_database, backward=False, distance=0)
+    async with client_of(real_database):
+        pass
+    assert not [record for record in caplog.records if "ending migrations" in record.getMessage()]
+
+
+async def test_the_service_works_on_a_collection_that_was_not_migrated(real_database: Database) -> None:
+    await fill(real_database)
+    async with client_of(real_database) as client:
+        students = (await client.get("/students/")).json()["students"]
+        assert len(students) == 5
+        path = f"/students/{students[2]['id']}"
+        assert (await client.get(path)).json() == students[2]
+        assert (await client.put(path, json={"gpa": 4})).json() == students[2] | {"gpa": 4}
+        assert (await client.delete(path)).status_code == 204
+
+
+@pytest.mark.slow
+async def test_the_command_runs_them_with_the_services_own_settings(
+    real_database: Database, mongodb_url: str, tmp_path: Path
+) -> None:
+    before = await fill(real_database)
+
+    def command(*arguments: str) -> str:
+        done = run("migrate", *arguments, cwd=tmp_path, MONGODB_URL=mongodb_url)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert command("--status") == f"pending  {ADOPTION}\n"
+    assert command() == f"applied  {ADOPTION}\n"
+    assert command() == f"applied  {ADOPTION}\n"
+    assert command("--status") == f"applied  {ADOPTION}\n"
+    assert await real_database["students"].count_documents({"version": 0}) == 5
+    assert command("--backward", "--distance", "1") == f"pending  {ADOPTION}\n"
+    assert await stored(real_database) == before
+
+
+@pytest.mark.slow
+async def test_beanies_own_command_runs_them_too(real_database: Database, mongodb_url: str) -> None:
+    before = await fill(real_database)
+    project = Path(__file__).parents[1]
+
+    def beanie(*arguments: str) -> None:
+        subprocess.run(
+            [
+                sys.executable,
+                "-W",
+                "ignore",
+                "-m",
+                "beanie.executors.migrate",
+                "migrate",
+                "-uri",
+                mongodb_url,
+                *arguments,
+            ],
+            cwd=project,
+            env=environment({}),
+            check=True,
+            capture_output=True,
+        )
+
+    beanie()
+    assert await real_database["students"].count_documents({"version": 0}) == 5
+    assert await migrate.pending(real_database) == []
+    beanie("--backward", "--no-use-transaction")
+    assert await stored(real_database) == before
+
+
+@pytest.mark.slow
+async def test_they_travel_in_the_wheel(real_database: Database, mongodb_url: str, tmp_path: Path) -> None:
+    await fill(real_database)
+    project, dist, installed = Path(__file__).parents[1], tmp_path / "dist", tmp_path / "installed"
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", dist],
+        cwd=project,
+        check=True,
+        capture_output=True,
+    )
+    (wheel,) = dist.glob("*.whl")
+    subprocess.run([sys.executable, "-m", "zipfile", "-e", wheel, installed], check=True)
+    done = run("migrate", cwd=tmp_path, MONGODB_URL=mongodb_url, PYTHONPATH=str(installed))
+    assert (done.returncode, done.stdout) == (0, f"applied  {ADOPTION}\n"), done.stderr
+    where = [sys.executable, "-c", "from students_api import migrate; print(migrate.PATH)"]
+    path = subprocess.run(
+        where, cwd=tmp_path, env=environment({"PYTHONPATH": str(installed)}), capture_output=True, text=True, check=True
+    )
+    assert path.stdout.strip() == str(installed / "students_api" / "migrations")
