@@ -15,12 +15,13 @@ from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
 from pydantic import BaseModel
 from pymongo import IndexModel, MongoClient, ReturnDocument
 from pymongo import timeout as time_limit
-from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
+from pymongo.errors import ConnectionFailure, ExecutionTimeout, OperationFailure, PyMongoError, WriteConcernError
 from pymongo.server_api import ServerApi
 
 __all__ = [
     "CommandError",
     "Database",
+    "DatabaseError",
     "DatabaseUnavailable",
     "ProjectedFindOne",
     "StartUpError",
@@ -31,8 +32,10 @@ __all__ = [
 ]
 
 Database: TypeAlias = AsyncIOMotorDatabase[dict[str, Any]]
+DatabaseError = PyMongoError
 CommandError = OperationFailure
-DatabaseUnavailable = ConnectionFailure
+# No answer, none in time, or none from as many nodes as have to have it on disk.
+DatabaseUnavailable = (ConnectionFailure, ExecutionTimeout, WriteConcernError)
 
 # Each can be set in MONGODB_URL instead. Times in milliseconds: a missing server is an error within seconds, and so is
 # an operation that hangs. Acknowledged means on disk, on a majority of the nodes.
@@ -94,7 +97,7 @@ async def open_database(url: str, name: str, pool_size: int) -> AsyncIterator[Da
 def admin_command(port: int, command: dict[str, Any]) -> dict[str, Any]:
     """What the local mongod on `port` answers to an administrative command, primary or not.
 
-    Raises `DatabaseUnavailable` after a second without an answer and `CommandError` where mongod refuses.
+    Raises `DatabaseError` after a second without an answer, and of these `CommandError` where mongod refuses.
     """
     with MongoClient[dict[str, Any]](
         "127.0.0.1",

@@ -27,7 +27,7 @@ INDEX_SECONDS = 600
 DESCRIPTION = """
 The records of students: create, list, get, update and delete them.
 
-Every error is a problem as [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) has it.
+Every error is answered as problem details ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)).
 """
 
 

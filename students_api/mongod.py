@@ -8,6 +8,7 @@ when it ends; when that process ends, however it ends, so does its mongod, and t
 import fcntl
 import logging
 import os
+import random
 import shutil
 import signal
 import socket
@@ -20,12 +21,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import IO
 
-from students_api.database import CommandError, DatabaseUnavailable, StartUpError, admin_command
+from students_api.database import CommandError, DatabaseError, StartUpError, admin_command
 
 logger = logging.getLogger("students_api")
 
 HOST = "127.0.0.1"
 REPLICA_SET = "rs0"
+# Below those that systems give to outgoing connections: one of these could take the port while mongod restarts.
+PORTS = range(20_000, 32_768)
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0
 RETRY_SECONDS = 5.0
@@ -142,7 +145,7 @@ class LocalMongod:
             while not self._stopping.is_set():
                 try:
                     self._run()
-                except (StartUpError, CommandError, DatabaseUnavailable, OSError) as error:
+                except (StartUpError, DatabaseError, OSError) as error:
                     self._failure = StartUpError(f"The local MongoDB does not start: {error}")
                     logger.error("%s", self._failure)  # noqa: TRY400  # the message says it all
                     self._stopping.wait(RETRY_SECONDS)
@@ -200,7 +203,7 @@ class LocalMongod:
             except CommandError as error:
                 if error.code == NOT_YET_INITIALIZED:
                     self._initiate(port)
-            except DatabaseUnavailable:
+            except DatabaseError:
                 pass
             time.sleep(POLL_SECONDS)
         if not self._stopping.is_set():
@@ -219,7 +222,7 @@ class LocalMongod:
             options = admin_command(port, {"getCmdLineOpts": 1})["parsed"]
             is_ours = options.get("storage", {}).get("dbPath") == str(self._data)
             return is_ours and bool(admin_command(port, {"hello": 1})["isWritablePrimary"])
-        except (CommandError, DatabaseUnavailable):
+        except DatabaseError:
             return False
 
     def _read_port(self) -> int | None:
@@ -231,15 +234,14 @@ class LocalMongod:
 
     def _choose_port(self) -> int:
         """The port of the last run where it is free, so that clients of this mongod find it again; else any."""
-        for port in (self._read_port() or 0, 0):
+        last = self._read_port()
+        candidates = random.sample(PORTS, 100)
+        for port in [last, *candidates] if last else candidates:
             with socket.socket() as listener:
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                try:
+                with suppress(OSError):
                     listener.bind((HOST, port))
-                except OSError:
-                    continue
-                chosen: int = listener.getsockname()[1]
-                return chosen
+                    return port
         raise StartUpError(f"No port is free on {HOST}")
 
     def _await_predecessor(self) -> None:

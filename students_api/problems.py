@@ -68,7 +68,8 @@ def answer_with_problems(app: FastAPI) -> None:
     """Make every error that `app` answers a problem, and put the problems' schemas into its OpenAPI document."""
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _invalid_request)
-    app.add_exception_handler(DatabaseUnavailable, _database_unavailable)
+    for error in DatabaseUnavailable:
+        app.add_exception_handler(error, _database_unavailable)
     app.add_exception_handler(Exception, _unforeseen)
     generate = app.openapi
     _, definitions = models_json_schema(
@@ -124,9 +125,9 @@ def _invalid_request(request: Request, error: Exception) -> JSONResponse:
 
 
 def _database_unavailable(request: Request, error: Exception) -> JSONResponse:
-    logger.error("MongoDB cannot be reached: %s", error)
+    logger.error("MongoDB does not answer: %s", error)
     return _problem(
-        request, HTTPStatus.SERVICE_UNAVAILABLE, "The database cannot be reached. Try again soon.", {"Retry-After": "5"}
+        request, HTTPStatus.SERVICE_UNAVAILABLE, "The database does not answer. Try again soon.", {"Retry-After": "5"}
     )
 
 

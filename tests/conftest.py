@@ -122,6 +122,10 @@ def start_service(tmp_path: Path) -> Iterator[Callable[..., Service]]:
         yield start
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--screenshots", metavar="FOLDER", help="where the browser tests keep their screenshots")
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say how many tests ran on a real mongod: that they are many is part of what a green run means."""
     passed = terminalreporter.stats.get("passed", [])

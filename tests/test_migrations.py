@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ ADOPTION = "20261122120000_adopt_the_tutorials_collection.py"
 MADE = datetime(2021, 3, 4, 5, 6, 7, tzinfo=UTC)
 
 
-async def fill(database: Database, count: int = 3) -> list[Mapping[str, Any]]:
+async def fill(database: Database, count: int = 3) -> list[dict[str, Any]]:
     """Store what the tutorial's app stores, and some that only look like it."""
     made = [ObjectId.from_datetime(MADE) for _ in range(1)] + [ObjectId() for _ in range(count - 1)]
     documents: list[dict[str, Any]] = [{"_id": one, **JANE, "locker": {"n": Decimal128("1.5")}} for one in made]
@@ -30,7 +29,7 @@ async def fill(database: Database, count: int = 3) -> list[Mapping[str, Any]]:
     return await stored(database)
 
 
-async def stored(database: Database) -> list[Mapping[str, Any]]:
+async def stored(database: Database) -> list[dict[str, Any]]:
     return await database["students"].find(sort=[("_id", 1)]).to_list(None)
 
 

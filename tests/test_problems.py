@@ -8,7 +8,13 @@ from typing import Any, cast
 import httpx2
 import pytest
 from mongomock_motor import AsyncMongoMockClient
-from pymongo.errors import AutoReconnect, ServerSelectionTimeoutError, WaitQueueTimeoutError
+from pymongo.errors import (
+    AutoReconnect,
+    ExecutionTimeout,
+    ServerSelectionTimeoutError,
+    WaitQueueTimeoutError,
+    WriteConcernError,
+)
 
 from students_api.database import Database
 from students_api.main import create_app
@@ -54,7 +60,15 @@ async def test_a_method_that_a_path_does_not_take_gets_405_with_those_that_it_ta
 
 
 @pytest.mark.parametrize(
-    "error", [AutoReconnect("10.0.0.1"), ServerSelectionTimeoutError("10.0.0.1"), WaitQueueTimeoutError("10.0.0.1")]
+    "error",
+    [
+        AutoReconnect("10.0.0.1"),
+        ServerSelectionTimeoutError("10.0.0.1"),
+        WaitQueueTimeoutError("10.0.0.1"),
+        ExecutionTimeout("10.0.0.1"),
+        WriteConcernError("10.0.0.1"),
+    ],
+    ids=lambda error: type(error).__name__,
 )
 async def test_a_database_that_cannot_be_reached_gets_503_without_its_own_words(
     client: httpx2.AsyncClient, broken_reads: Any, error: Exception

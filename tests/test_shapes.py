@@ -62,7 +62,7 @@ WHOLE: dict[str, Any] = {
 
 
 async def test_what_is_stored_reads_back_as_it_was_sent() -> None:
-    database = AsyncMongoMockClient()["college"]
+    database: Any = AsyncMongoMockClient()["college"]
     await init_beanie(database, document_models=[Pupil])
     pupil = await Pupil(**PupilFields.model_validate(WHOLE).model_dump()).insert()
     read = await Pupil.find_one(Pupil.id == pupil.id, projection_model=PupilRead)
@@ -72,7 +72,7 @@ async def test_what_is_stored_reads_back_as_it_was_sent() -> None:
 
 
 def test_an_update_requires_nothing_and_keeps_every_rule() -> None:
-    assert set(PupilUpdate().model_dump().values()) == {None}
+    assert set(PupilUpdate.model_validate({}).model_dump().values()) == {None}
     assert PupilUpdate.model_validate(WHOLE).model_dump(mode="json") == WHOLE
     for broken in ({"year": 0}, {"gpa": 5}, {"gpa": True}, {"name": " "}, {"address": {"city": ""}}, {"email": "x"}):
         with pytest.raises(ValidationError):

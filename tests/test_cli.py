@@ -1,0 +1,203 @@
+"""The command `students-api`: what it prints, and its exit codes."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from bson import ObjectId
+
+import students_api
+from students_api import migrate
+from students_api.database import Database
+from students_api.settings import Settings
+from tests.conftest import JANE, client_of
+from tests.service import Service, environment, free_port, run
+
+NO_SERVER = "mongodb://127.0.0.1:1/"
+
+
+def test_it_says_its_version(tmp_path: Path) -> None:
+    done = run("--version", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, f"students-api {students_api.__version__}\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], ["serve", "migrate", "openapi", "check", "--version", "--install-completion", "Exit codes"]),
+        (["serve"], ["--host", "127.0.0.1", "--port", "8000", "--workers", "--reload", "MONGODB_URL"]),
+        (["migrate"], ["--backward", "--distance", "--status"]),
+        (["openapi"], ["OpenAPI"]),
+        (["check"], ["exit code 1"]),
+    ],
+    ids=str,
+)
+def test_its_help_says_what_there_is(tmp_path: Path, arguments: list[str], words: list[str]) -> None:
+    done = run(*arguments, "--help", cwd=tmp_path, COLUMNS="200", NO_COLOR="1")
+    assert done.returncode == 0
+    for word in words:
+        assert word in done.stdout
+
+
+def test_its_help_needs_neither_fastapi_nor_beanie() -> None:
+    program = "import sys, students_api.cli; sys.exit(any(name in sys.modules for name in ('fastapi', 'beanie')))"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_it_completes_in_the_shell(tmp_path: Path) -> None:
+    complete = {"_STUDENTS_API_COMPLETE": "complete_bash", "COMP_WORDS": "students-api m", "COMP_CWORD": "1"}
+    program = Path(sys.executable).parent / "students-api"
+    done = subprocess.run(
+        [program], cwd=tmp_path, env=environment(complete), capture_output=True, text=True, check=False
+    )
+    assert done.stdout.split() == ["migrate"]
+
+
+def test_openapi_prints_the_document_without_a_database(tmp_path: Path) -> None:
+    done = run("openapi", cwd=tmp_path, MONGODB_URL=NO_SERVER)
+    assert done.returncode == 0
+    assert set(json.loads(done.stdout)["paths"]) == {"/students/", "/students/{id}"}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["nonsense"], ["serve", "--port", "70000"], ["serve", "--workers", "0"], ["serve", "--reload", "--workers", "2"],
+     ["migrate", "--distance", "-1"], ["check", "--nonsense"]],
+    ids=str,
+)  # fmt: skip
+def test_wrong_usage_exits_with_2(tmp_path: Path, arguments: list[str]) -> None:
+    done = run(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arguments", [["serve"], ["serve", "--workers", "2"], ["migrate"]], ids=str)
+def test_a_missing_server_exits_with_3_and_one_line_within_seconds(tmp_path: Path, arguments: list[str]) -> None:
+    done = run(*arguments, cwd=tmp_path, MONGODB_URL=NO_SERVER)
+    assert done.returncode == 3
+    assert len(done.stderr.splitlines()) == 1
+    assert "MONGODB_URL" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"MONGODB_URL": "http://example.com"}, "MONGODB_URL"),
+        ({"MONGODB_URL": "mongodb://a:b@c@127.0.0.1"}, "MONGODB_URL"),
+        ({"STUDENTS_API_MONGOD": "/nowhere/mongod"}, "STUDENTS_API_MONGOD"),
+        ({"STUDENTS_API_POOL_SIZE": "many"}, "STUDENTS_API_POOL_SIZE"),
+        ({"STUDENTS_API_DATA_DIR": "/proc/nowhere"}, "STUDENTS_API_DATA_DIR"),
+    ],
+    ids=str,
+)
+def test_a_setting_that_cannot_be_used_exits_with_3_and_names_it(
+    tmp_path: Path, settings: dict[str, str], words: str
+) -> None:
+    done = run("serve", cwd=tmp_path, **settings)
+    assert done.returncode == 3
+    assert words in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.mongod
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_port_that_is_taken_exits_with_3(tmp_path: Path, mongodb_url: str, workers: str) -> None:
+    with Service(tmp_path, [], {"MONGODB_URL": mongodb_url}) as service:
+        service.wait_until_ready()
+        taken = ("serve", "--port", str(service.port), "--workers", workers)
+        assert run(*taken, cwd=tmp_path, MONGODB_URL=mongodb_url).returncode == 3
+
+
+@pytest.mark.mongod
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_an_application_that_does_not_start_exits_with_3(
+    tmp_path: Path, mongodb_url: str, real_database: Database, workers: str
+) -> None:
+    students = real_database["students"]
+    await students.drop()
+    await students.create_index("course", name="course_1", sparse=True)  # in the way of the one that is declared
+    try:
+        done = run("serve", "--port", str(free_port()), "--workers", workers, cwd=tmp_path, MONGODB_URL=mongodb_url)
+        assert done.returncode == 3, done.stderr
+    finally:
+        await students.drop()
+
+
+async def check(tmp_path: Path, mongodb_url: str) -> tuple[int, list[str]]:
+    done = run("check", cwd=tmp_path, MONGODB_URL=mongodb_url)
+    assert not done.stderr
+    return done.returncode, done.stdout.splitlines()
+
+
+@pytest.mark.mongod
+@pytest.mark.slow
+async def test_check_finds_nothing_wrong_where_nothing_is(
+    real_database: Database, mongodb_url: str, tmp_path: Path
+) -> None:
+    async with client_of(real_database) as client:
+        await client.post("/students/", json=JANE)
+    await migrate.run(real_database, backward=False, distance=0)
+    code, lines = await check(tmp_path, mongodb_url)
+    assert code == 0, lines
+    assert [re.sub(r"MongoDB [\d.]+", "MongoDB x", line) for line in lines] == [
+        "ok     settings: all known",
+        "ok     connection: MongoDB x, database college",
+        "ok     migrations: none pending",
+        "ok     indexes of students: none missing",
+        "ok     documents of students: 0 of 1 break a rule",
+    ]
+
+
+@pytest.mark.mongod
+@pytest.mark.slow
+async def test_check_names_each_thing_that_is_wrong_and_exits_with_1(
+    real_database: Database, mongodb_url: str, tmp_path: Path
+) -> None:
+    await real_database["students"].drop()
+    broken = ObjectId()
+    await real_database["students"].insert_many(
+        [{"_id": broken, **JANE, "gpa": 9, "email": "SECRET"}, {"_id": "an id", **JANE}, {"_id": ObjectId(), **JANE}]
+    )
+    done = run("check", cwd=tmp_path, MONGODB_URL=mongodb_url, STUDENTS_API_DATADIR="x")
+    assert done.returncode == 1
+    lines = done.stdout.splitlines()
+    assert "WRONG  settings: STUDENTS_API_DATADIR is none of them; is it mistyped?" in lines
+    assert any(line.startswith("WRONG  migrations: 2026") and line.endswith("pending") for line in lines)
+    assert "WRONG  indexes of students: course_1, gpa_1 missing" in lines
+    assert (
+        f"WRONG  students {broken}: email: Input should be a bare e-mail address such as jdoe@example.com; "
+        "gpa: Input should be less than or equal to 4"
+    ) in lines
+    assert any(line.startswith("WRONG  students an id: _id:") for line in lines)
+    assert "WRONG  documents of students: 2 of 3 break a rule" in lines
+    assert "SECRET" not in done.stdout
+    assert await real_database["students"].index_information() == {"_id_": {"v": 2, "key": [("_id", 1)]}}
+
+
+@pytest.mark.slow
+async def test_check_says_so_where_the_server_is_missing(tmp_path: Path) -> None:
+    done = run("check", cwd=tmp_path, MONGODB_URL=NO_SERVER)
+    assert done.returncode == 1
+    assert "WRONG  connection: MongoDB does not answer" in done.stdout
+
+
+def test_motor_has_as_many_threads_as_the_pool_has_connections() -> None:
+    program = "import students_api.students.student, motor.frameworks.asyncio as motor; print(motor.max_workers)"
+
+    def threads(**settings: str) -> int:
+        return int(
+            subprocess.run(
+                [sys.executable, "-c", program], env=environment(settings), capture_output=True, text=True, check=True
+            ).stdout
+        )
+
+    os.environ.pop("MOTOR_MAX_WORKERS", None)  # which importing the package into this process has set
+    assert threads() == Settings().pool_size
+    assert threads(STUDENTS_API_POOL_SIZE="7") == 7

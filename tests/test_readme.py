@@ -1,0 +1,110 @@
+"""The README is true: what can be run in it is run, and what it lists is all there is."""
+
+import re
+import shlex
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from students_api.cli import app
+from students_api.main import create_app
+from students_api.settings import Settings
+from tests.conftest import cannot_run
+from tests.service import Service
+
+PROJECT = Path(__file__).parents[1]
+README = (PROJECT / "README.md").read_text()
+OBJECT_ID = re.compile(r"\b[0-9a-f]{24}\b")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def section(title: str) -> str:
+    return README.split(f"\n## {title}\n")[1].split("\n## ")[0]
+
+
+def rows(title: str) -> list[list[str]]:
+    """The cells of the section's table, without its head."""
+    lines = [line for line in section(title).splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+@pytest.mark.mongod
+@pytest.mark.slow
+def test_the_first_session_goes_as_it_is_written(start_service: Callable[..., Service]) -> None:
+    if shutil.which("curl") is None:
+        cannot_run("the README's session needs curl: `apt-get install curl`")
+    service = start_service()
+    (session,) = [block for block in blocks("console") if "curl" in block]
+    steps = re.findall(r"^\$ (.*)\n((?:[^$].*\n)*)", session, re.MULTILINE)
+    assert len(steps) == 6
+    written_id, real_id = OBJECT_ID.findall(session)[0], ""
+    for command, expected in steps:
+        words = shlex.split(command.replace("localhost:8000", f"127.0.0.1:{service.port}").replace(written_id, real_id))
+        printed = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+        real_id = real_id or OBJECT_ID.findall(printed)[0]
+        assert printed.replace(real_id, written_id).strip() == expected.strip()
+
+
+def test_the_commands_of_the_start_are_targets_of_the_makefile() -> None:
+    makefile = (PROJECT / "Makefile").read_text()
+    for command in [*blocks("console")[0].splitlines(), *re.findall(r"`(make \w+)`", README)]:
+        assert re.search(rf"^{command.split()[-1]}:", makefile, re.MULTILINE), command
+
+
+def test_every_setting_is_in_the_table_with_its_default() -> None:
+    table = {row[0].strip("`"): row[1].strip("`") for row in rows("Settings")}
+    defaults = {
+        Settings.variable(name): "" if field.default is None else str(field.default)
+        for name, field in Settings.model_fields.items()
+    }
+    assert table == defaults
+
+
+def test_every_route_is_in_the_table() -> None:
+    routes = " ".join(row[0] for row in rows("Routes"))
+    for path, methods in create_app().openapi()["paths"].items():
+        for method in methods:
+            assert f"`{method.upper()} {path}`" in routes
+    for path in ("/livez", "/readyz", "/docs", "/redoc", "/openapi.json"):
+        assert path in routes
+
+
+def test_every_command_and_option_is_in_the_table() -> None:
+    table = {row[0].strip("`"): row[1] for row in rows("The command")}
+    group = typer.main.get_command(app)
+    commands = getattr(group, "commands", {})
+    assert set(table) == {f"students-api {name}" for name in commands}
+    for name, command in commands.items():
+        for option in [option for parameter in command.params for option in parameter.opts if option != "--help"]:
+            assert option in table[f"students-api {name}"], option
+
+
+def test_every_link_leads_to_a_file() -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", README):
+        assert (PROJECT / target).exists(), target
+
+
+def test_what_the_table_of_places_names_is_there() -> None:
+    places = {row[0]: row[1] for row in rows("Where to add ...")}
+    assert len(places) >= 10
+    student = (PROJECT / "students_api/students/student.py").read_text()
+    assert "class StudentFields" in student
+    main = (PROJECT / "students_api/main.py").read_text()
+    assert "DOCUMENTS" in main
+    assert "RESOURCES" in main
+    assert "def client(" in (PROJECT / "tests/conftest.py").read_text()
+
+
+def test_every_decision_says_context_choice_and_consequence() -> None:
+    decisions = list((PROJECT / "docs/decisions").glob("*.md"))
+    assert decisions
+    for decision in decisions:
+        for title in ("## Context", "## Choice", "## Consequence"):
+            assert title in decision.read_text(), decision
