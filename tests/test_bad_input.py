@@ -71,7 +71,7 @@ async def test_a_field_that_breaks_its_rule_is_refused_on_create_and_on_update(
 async def test_a_gpa_that_is_not_finite_is_refused_however_it_is_written(
     client: httpx2.AsyncClient, jane: dict[str, Any], number: str
 ) -> None:
-    body = json.dumps(JANE).replace("3.0", number).encode()
+    body = json.dumps(JANE | {"gpa": "HERE"}).replace('"HERE"', number).encode()
     for method, path in (("POST", "/students/"), ("PUT", f"/students/{jane['id']}")):
         assert is_validation_problem(await send(client, method, path, body), "body", "gpa")
     assert (await client.get("/students/")).json() == {"students": [jane]}
@@ -87,7 +87,7 @@ async def test_a_string_that_utf_8_cannot_hold_is_refused(
         assert is_validation_problem(await send(client, method, path, body), "body", field)
 
 
-@pytest.mark.parametrize("field", list(JANE))
+@pytest.mark.parametrize("field", ["name", "email", "course", "gpa"])
 async def test_create_needs_every_field(client: httpx2.AsyncClient, field: str, database: Database) -> None:
     for student in ({key: value for key, value in JANE.items() if key != field}, JANE | {field: None}):
         assert is_validation_problem(await client.post("/students/", json=student), "body", field)

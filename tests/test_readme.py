@@ -1,5 +1,6 @@
 """The README is true: what can be run in it is run, and what it lists is all there is."""
 
+import json
 import re
 import shlex
 import shutil
@@ -35,6 +36,13 @@ def rows(title: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
 
 
+def without_nulls(printed: str) -> object:
+    """What was printed, as JSON, but for keys that are null: those of fields that a school has added."""
+    return json.loads(
+        printed, object_hook=lambda item: {key: value for key, value in item.items() if value is not None}
+    )
+
+
 @pytest.mark.mongod
 @pytest.mark.slow
 def test_the_first_session_goes_as_it_is_written(start_service: Callable[..., Service]) -> None:
@@ -49,7 +57,7 @@ def test_the_first_session_goes_as_it_is_written(start_service: Callable[..., Se
         words = shlex.split(command.replace("localhost:8000", f"127.0.0.1:{service.port}").replace(written_id, real_id))
         printed = subprocess.run(words, capture_output=True, text=True, check=True).stdout
         real_id = real_id or OBJECT_ID.findall(printed)[0]
-        assert printed.replace(real_id, written_id).strip() == expected.strip()
+        assert without_nulls(printed.replace(real_id, written_id)) == without_nulls(expected)
 
 
 def test_the_commands_of_the_start_are_targets_of_the_makefile() -> None:
