@@ -82,8 +82,9 @@ class LocalMongod:
         self._setting = program
         self._stopping = threading.Event()
         self._failure: StartUpError | None = None
+        self._entered = False
         # The kernel's signal comes with the end of the *thread* that started mongod: one that lasts as long as mongod.
-        # A daemon, so that a process that ends without `stop` is not held up.
+        # A daemon, so that a process that ends without leaving the context is not held up.
         self._supervisor = threading.Thread(target=self._supervise, name="mongod", daemon=True)
 
     @property
@@ -128,6 +129,7 @@ class LocalMongod:
             if self._failure:
                 raise self._failure
             if (port := self._read_port()) and self._takes_writes(port):
+                self._entered = True
                 return f"mongodb://{HOST}:{port}/?replicaSet={REPLICA_SET}"
             time.sleep(POLL_SECONDS)
         raise StartUpError(f"The local MongoDB was not ready within {START_SECONDS:.0f} s; see {self.log}")
@@ -147,7 +149,8 @@ class LocalMongod:
                     self._run()
                 except (StartUpError, DatabaseError, OSError) as error:
                     self._failure = StartUpError(f"The local MongoDB does not start: {error}")
-                    logger.error("%s", self._failure)  # noqa: TRY400  # the message says it all
+                    if self._entered:
+                        logger.error("%s", self._failure)  # noqa: TRY400  # the message says it all
                     self._stopping.wait(RETRY_SECONDS)
 
     def _run(self) -> None:
@@ -256,8 +259,8 @@ class LocalMongod:
         with lock_file.open() as lock:
             deadline = time.monotonic() + STOP_SECONDS
             while not _try_lock(lock) and not self._stopping.wait(POLL_SECONDS):
-                predecessor = int(lock_file.read_text() or 0)
-                if predecessor:
+                with suppress(ProcessLookupError, ValueError):  # it has just ended, or is yet to write its id
+                    predecessor = int(lock_file.read_text())
                     os.kill(predecessor, signal.SIGTERM if time.monotonic() < deadline else signal.SIGKILL)
 
     def _last_words(self) -> str:
