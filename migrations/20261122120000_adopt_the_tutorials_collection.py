@@ -3,8 +3,9 @@
 The documents count as version 0, as they did before, so that no ETag changes. Both time stamps are the time at which
 the ObjectId was made; a document with an id of another type gets none, because nothing tells its age.
 
-Backward takes away only what forward gave: a document that the service has created or changed since has a higher
-version, and keeps it and its time stamps. The tutorial's app passes over fields that it does not know.
+Backward takes away only what forward gave: the version where it still is 0, with it a time stamp that is still that
+of the ObjectId. A document that the service has created or changed since has a higher version, and keeps all three. The
+tutorial's app passes over fields that it does not know.
 """
 
 from collections.abc import Mapping
@@ -41,19 +42,22 @@ async def update_in_batches(query: Mapping[str, Any], *update: Any) -> None:
         await Adoptable.find({"_id": {"$in": batch}}, query).update(*update)
 
 
+MADE = {"$cond": [{"$eq": [{"$type": "$_id"}, "objectId"]}, {"$toDate": "$_id"}, "$$REMOVE"]}
+"""When the document was made, as far as its id tells."""
+
+
 class Forward:
     @free_fall_migration(document_models=[Adoptable])  # type: ignore[untyped-decorator]  # Beanie has no annotations
     async def adopt(self, session: Any) -> None:
         """Outside of `session`: one transaction over a whole collection would outgrow MongoDB's limits."""
-        made = {"$cond": [{"$eq": [{"$type": "$_id"}, "objectId"]}, {"$toDate": "$_id"}, "$$REMOVE"]}
         await update_in_batches(
             {"$or": [{field: {"$exists": False}} for field in ("version", "created_at", "updated_at")]},
             [
                 {
                     "$set": {
                         "version": {"$ifNull": ["$version", 0]},
-                        "created_at": {"$ifNull": ["$created_at", made]},
-                        "updated_at": {"$ifNull": ["$updated_at", made]},
+                        "created_at": {"$ifNull": ["$created_at", MADE]},
+                        "updated_at": {"$ifNull": ["$updated_at", MADE]},
                     }
                 }
             ],
@@ -64,4 +68,6 @@ class Backward:
     @free_fall_migration(document_models=[Adoptable])  # type: ignore[untyped-decorator]  # Beanie has no annotations
     async def release(self, session: Any) -> None:
         """Outside of `session`, for the same reason."""
-        await update_in_batches({"version": 0}, {"$unset": {"version": "", "created_at": "", "updated_at": ""}})
+        stamps = ("created_at", "updated_at")
+        kept = {stamp: {"$cond": [{"$eq": [f"${stamp}", MADE]}, "$$REMOVE", f"${stamp}"]} for stamp in stamps}
+        await update_in_batches({"version": 0}, [{"$set": kept | {"version": "$$REMOVE"}}])

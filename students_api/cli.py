@@ -5,9 +5,10 @@ Exit codes: 0 done, 1 something is wrong, 2 wrong usage, 3 the service or its da
 
 import asyncio
 import json
+import logging.config
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -50,21 +51,16 @@ def students_api(
 @contextmanager
 def _starting() -> Iterator["Settings"]:
     """The settings. Whatever keeps the service from starting becomes a line on standard error and exit code 3."""
-    from pydantic import ValidationError
-
-    from students_api.database import StartUpError
-    from students_api.settings import Settings
+    from students_api.database import DatabaseError, error_message
+    from students_api.settings import Settings, StartUpError
 
     try:
-        yield Settings()
-    except ValidationError as error:
-        if error.title != Settings.__name__:
-            raise
-        for item in error.errors():
-            typer.echo(f"students-api: {Settings.variable(str(item['loc'][0]))}: {item['msg']}", err=True)
-        raise typer.Exit(NOT_STARTED) from error
+        yield Settings.read()
     except StartUpError as error:
         typer.echo(f"students-api: {error}", err=True)
+        raise typer.Exit(NOT_STARTED) from error
+    except DatabaseError as error:
+        typer.echo(f"students-api: MongoDB refuses: {error_message(error)}", err=True)
         raise typer.Exit(NOT_STARTED) from error
 
 
@@ -82,6 +78,7 @@ def serve(
 
     from students_api.database import open_database
     from students_api.deployment import deployment
+    from students_api.main import prepare
 
     if reload and workers > 1:
         raise typer.BadParameter("it takes one worker", param_hint="--reload")
@@ -94,20 +91,21 @@ def serve(
         "log_config": LOGGING_CONFIG
         | {"loggers": LOGGING_CONFIG["loggers"] | {"students_api": {"handlers": ["default"], "level": "INFO"}}},
     }
-    config = uvicorn.Config(APP, **options)
+    logging.config.dictConfig(options["log_config"])  # as uvicorn will; the local MongoDB starts before it
     # uvicorn stops gracefully and then repeats the signal, which by default would end this process before its mongod.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
 
-    async def see_that_it_answers(url: str) -> None:
-        async with open_database(url, settings.mongodb_database, settings.pool_size):
-            pass
+    async def try_out(url: str) -> None:
+        async with open_database(url, settings.mongodb_database, settings.pool_size) as database:
+            await prepare(database)
 
-    # Before uvicorn: it would tell of a database that is missing with a stack trace, and each worker once.
+    # Before uvicorn: it would tell of a database that cannot be used with a stack trace, and each worker once.
     with _starting() as settings, deployment(settings) as url:
-        asyncio.run(see_that_it_answers(url))
+        asyncio.run(try_out(url))
         if workers == 1:
             uvicorn.run(APP, **options)
         else:
+            config = uvicorn.Config(APP, **options)
             supervisor = Multiprocess(config, sockets=[config.bind_socket()])
             supervisor.run()
             if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
@@ -148,24 +146,34 @@ def openapi() -> None:
 def check() -> None:
     """Look at the settings, the database and every stored document; exit code 1 if anything is wrong."""
     from students_api.check import Finding, check_database, check_settings
-    from students_api.database import StartUpError
+    from students_api.database import DatabaseError, error_message
     from students_api.deployment import open_deployment
     from students_api.main import DOCUMENTS
+    from students_api.settings import Settings, StartUpError
 
-    def report(finding: Finding) -> bool:
-        typer.echo(f"{'ok   ' if finding.ok else 'WRONG'}  {finding.text}")
-        return finding.ok
-
-    async def run() -> bool:
-        ok = all([report(finding) for finding in check_settings()])  # noqa: C419  # report them all
+    async def findings() -> AsyncIterator[Finding]:
+        try:
+            settings = Settings.read()
+        except StartUpError as error:
+            yield Finding(False, f"settings: {error}")
+            return
+        for finding in check_settings():
+            yield finding
         try:
             async with open_deployment(settings) as database:
                 async for finding in check_database(database, DOCUMENTS):
-                    ok &= report(finding)
+                    yield finding
         except StartUpError as error:
-            ok = report(Finding(False, f"connection: {error}"))
+            yield Finding(False, f"connection: {error}")
+        except DatabaseError as error:
+            yield Finding(False, f"connection: MongoDB refuses: {error_message(error)}")
+
+    async def report() -> bool:
+        ok = True
+        async for finding in findings():
+            typer.echo(f"{'ok   ' if finding.ok else 'WRONG'}  {finding.text}")
+            ok &= finding.ok
         return ok
 
-    with _starting() as settings:
-        if not asyncio.run(run()):
-            raise typer.Exit(WRONG)
+    if not asyncio.run(report()):
+        raise typer.Exit(WRONG)

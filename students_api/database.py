@@ -1,11 +1,12 @@
 """MongoDB's driver: all that the service knows of it. The other modules see Beanie, and the names defined here."""
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
-from urllib.parse import parse_qs, urlsplit
 
 from beanie import Document, UpdateResponse
+from beanie.odm.fields import IndexModelField
 from beanie.odm.queries.find import FindOne
 from beanie.odm.queries.update import UpdateOne
 from beanie.odm.utils.parsing import parse_obj
@@ -15,8 +16,18 @@ from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
 from pydantic import BaseModel
 from pymongo import IndexModel, MongoClient, ReturnDocument
 from pymongo import timeout as time_limit
-from pymongo.errors import ConnectionFailure, ExecutionTimeout, OperationFailure, PyMongoError, WriteConcernError
+from pymongo.errors import (
+    ConfigurationError,
+    ConnectionFailure,
+    ExecutionTimeout,
+    InvalidURI,
+    OperationFailure,
+    PyMongoError,
+    WriteConcernError,
+)
 from pymongo.server_api import ServerApi
+
+from students_api.settings import StartUpError
 
 __all__ = [
     "CommandError",
@@ -24,8 +35,8 @@ __all__ = [
     "DatabaseError",
     "DatabaseUnavailable",
     "ProjectedFindOne",
-    "StartUpError",
     "admin_command",
+    "error_message",
     "missing_indexes",
     "open_database",
     "time_limit",
@@ -52,46 +63,59 @@ CLIENT_DEFAULTS: dict[str, Any] = {
 CONNECT_SECONDS = 5
 
 
-class StartUpError(Exception):
-    """The service cannot start. The message tells a person what to do about it."""
-
-
 @asynccontextmanager
 async def open_database(url: str, name: str, pool_size: int) -> AsyncIterator[Database]:
     """The database called `name` in the deployment at `url`, which has been seen to answer; closed on leaving.
 
     Raises `StartUpError` where the URL, the credentials or the deployment are not usable.
     """
-    given = {option.lower() for option in parse_qs(urlsplit(url).query, keep_blank_values=True)}
-    defaults = CLIENT_DEFAULTS | {"maxPoolSize": pool_size}
+    client: AsyncIOMotorClient[dict[str, Any]] | None = None
     try:
-        client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(
+        given = {option.partition("=")[0].lower() for option in re.split("[&;]", url.rpartition("?")[2])}
+        defaults = CLIENT_DEFAULTS | {"maxPoolSize": pool_size}
+        client = AsyncIOMotorClient(
             url,
             **{option: value for option, value in defaults.items() if option.lower() not in given},
             # `strict` would refuse Beanie's `buildInfo`, which the Stable API does not have.
             server_api=ServerApi("1", deprecation_errors=True),
             tz_aware=True,
-            uuidRepresentation="standard",
-            # What another program stored must be readable: text that is not UTF-8, dates beyond the year 9999.
+            # What another program stored must be readable: text that is not UTF-8, dates beyond the year 9999, and (the
+            # driver's default leaves them as they are) UUIDs that are none.
             unicode_decode_error_handler="replace",
             datetime_conversion="DATETIME_AUTO",
         )
-    except (PyMongoError, ValueError) as error:
-        raise StartUpError(f"MONGODB_URL cannot be used: {error}") from error
+        with time_limit(CONNECT_SECONDS):
+            await client.admin.command("ping")
+        database = client[name]
+    except (PyMongoError, ValueError, OSError) as error:
+        if client is not None:
+            client.close()
+        match error:
+            case ConnectionFailure():
+                reason = (
+                    f"MongoDB does not answer. Is MONGODB_URL right, and the server running? {error_message(error)}"
+                )
+            case OperationFailure():
+                reason = f"MongoDB refuses. Are the credentials in MONGODB_URL right? {error_message(error)}"
+            case ConfigurationError() | OSError() if not isinstance(error, InvalidURI):
+                reason = f"MONGODB_URL cannot be used: {error}"
+            case _:  # its words may hold a part of the password
+                reason = (
+                    "MONGODB_URL is no connection string of MongoDB's. Special characters in a user name or password "
+                    "must be percent-encoded: @ is %40, : is %3A, / is %2F."
+                )
+        raise StartUpError(reason) from error
     try:
-        try:
-            with time_limit(CONNECT_SECONDS):
-                await client.admin.command("ping")
-        except ConnectionFailure as error:
-            raise StartUpError(
-                f"MongoDB does not answer. Is MONGODB_URL right, and the server running? {error}"
-            ) from error
-        except OperationFailure as error:
-            reason = error.details.get("errmsg", "") if error.details else ""
-            raise StartUpError(f"MongoDB refuses the connection. Are the credentials right? {reason}") from error
-        yield client[name]
+        yield database
     finally:
         client.close()
+
+
+def error_message(error: PyMongoError) -> str:
+    """What the driver or MongoDB says, without the driver's state. For an operator: it may hold what is stored."""
+    if isinstance(error, OperationFailure) and error.details:
+        return str(error.details.get("errmsg", error))
+    return re.split(r" \(configured timeouts|, Timeout: ", str(error))[0]
 
 
 def admin_command(port: int, command: dict[str, Any]) -> dict[str, Any]:
@@ -111,21 +135,23 @@ def admin_command(port: int, command: dict[str, Any]) -> dict[str, Any]:
 
 
 async def missing_indexes(document: type[Document]) -> list[str]:
-    """The names of the indexes that a document declares, on a field or in its `Settings`, and MongoDB does not have."""
-    on_fields = {
-        IndexModel([(field.alias or name, attributes[0])], **attributes[1]).document["name"]
+    """The names of the indexes that a document declares, on a field or in its `Settings`, and MongoDB lacks as such."""
+    on_fields = [
+        IndexModelField(IndexModel([(field.alias or name, attributes[0])], **attributes[1]))
         for name, field in document.model_fields.items()
         if (attributes := get_index_attributes(field))
-    }
-    declared = on_fields | {index.name for index in document.get_settings().indexes}
-    return sorted(declared - set(await document.get_motor_collection().index_information()))
+    ]
+    information = await document.get_motor_collection().index_information()
+    existing = IndexModelField.from_motor_index_information(dict(information))
+    declared = [*on_fields, *document.get_settings().indexes]
+    return sorted(index.name for index in IndexModelField.list_difference(declared, existing))
 
 
 class _ProjectedUpdateOne(UpdateOne):
-    projection_model: type[BaseModel]
+    projection_model: type[BaseModel] | None = None
 
     async def _update(self) -> Any:
-        if self.bulk_writer or self.response_type != UpdateResponse.NEW_DOCUMENT:
+        if self.projection_model is None or self.bulk_writer or self.response_type != UpdateResponse.NEW_DOCUMENT:
             return await super()._update()  # type: ignore[no-untyped-call]  # Beanie has no annotations
         document = await self.document_model.get_motor_collection().find_one_and_update(
             self.find_query,

@@ -10,9 +10,8 @@ from students_api.database import ProjectedFindOne
 
 
 def now() -> datetime:
-    """The time in UTC, to the millisecond: BSON keeps no more."""
-    time = datetime.now(UTC)
-    return time.replace(microsecond=time.microsecond // 1000 * 1000)
+    """The time in UTC. MongoDB keeps its milliseconds."""
+    return datetime.now(UTC)
 
 
 class StoredDocument(Document):

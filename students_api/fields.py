@@ -26,7 +26,7 @@ def _no_boolean(value: object) -> object:
 
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
-"""A line of text: 1 to 200 characters after trimming."""
+"""Text of 1 to 200 characters after trimming."""
 
 EmailAddress = Annotated[EmailStr, WrapValidator(_bare_address)]
 """An address that email-validator accepts, without a display name; stored in its normal form, never looked up."""

@@ -1,28 +1,35 @@
 """The application: what is put together to make the service, and what happens when it starts and stops."""
 
 import logging
+import multiprocessing
+import os
+import signal
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from http import HTTPStatus
+from typing import Any
 
 from beanie import Document, init_beanie
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from students_api import __version__, documentation, health, migrate
-from students_api.database import Database, time_limit
+from students_api import __version__, documentation, health, migrate, students
+from students_api.database import CommandError, Database, error_message, time_limit
 from students_api.deployment import open_deployment
-from students_api.problems import answer_with_problems
-from students_api.settings import Settings
-from students_api.students.routes import router as students
-from students_api.students.student import Student
+from students_api.problems import answer_with_problems, responses
+from students_api.settings import Settings, StartUpError
 
 logger = logging.getLogger("students_api")
 
-DOCUMENTS: list[type[Document]] = [Student]
-RESOURCES: list[APIRouter] = [students]
+RESOURCES = [students]
+DOCUMENTS: list[type[Document]] = [document for resource in RESOURCES for document in resource.DOCUMENTS]
 
 INDEX_SECONDS = 600
 """How long a start may take to build the indexes that are missing."""
+
+INDEX_CONFLICTS = {85, 86}
+"""MongoDB's error codes of an index that exists with another name, or with other options."""
 
 DESCRIPTION = """
 The records of students: create, list, get, update and delete them.
@@ -43,11 +50,11 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_deployment(settings or Settings()) as database:
+        async with open_deployment(settings or Settings.read()) as database:
             for name in Settings.unknown_variables():
                 logger.warning("%s is no setting; is it mistyped?", name)
-            with time_limit(INDEX_SECONDS):
-                await init_beanie(database, document_models=[*DOCUMENTS])
+            await prepare(database)
+            _end_with_parent()
             if pending := await migrate.pending(database):
                 logger.warning("Pending migrations: %s. Run `students-api migrate`.", ", ".join(pending))
             app.state.database = database
@@ -59,20 +66,49 @@ def create_app(
         summary="A REST API for student records.",
         description=DESCRIPTION,
         license_info={"name": "MIT", "identifier": "MIT"},
-        openapi_tags=[{"name": "students", "description": "The students, one resource each."}],
+        openapi_tags=[{"name": resource.router.tags[0], "description": resource.__doc__} for resource in RESOURCES],
         generate_unique_id_function=lambda route: route.name,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
         lifespan=lifespan,
     )
-    app.add_middleware(OptionalSlash, collections=frozenset(router.prefix for router in RESOURCES))
+    app.add_middleware(OptionalSlash, collections=frozenset(resource.router.prefix for resource in RESOURCES))
     answer_with_problems(app)
-    for router in RESOURCES:
-        app.include_router(router)
+    for resource in RESOURCES:
+        app.include_router(resource.router, responses=responses(HTTPStatus.SERVICE_UNAVAILABLE))
     app.include_router(health.router)
     documentation.add_documentation(app)
     return app
+
+
+async def prepare(database: Database) -> None:
+    """Bind the documents to the database, and build the indexes that they declare and it lacks.
+
+    An index that somebody has made over the same fields stays, and the service works with it. Raises `StartUpError`
+    where MongoDB refuses otherwise.
+    """
+    try:
+        with time_limit(INDEX_SECONDS):
+            await init_beanie(database, document_models=[*DOCUMENTS])
+    except CommandError as error:
+        if error.code not in INDEX_CONFLICTS:
+            raise StartUpError(
+                f"The documents' indexes cannot be built. Has the user the role readWrite? {error_message(error)}"
+            ) from error
+        logger.warning("An index is in the way of one that the documents declare: %s", error_message(error))
+        await init_beanie(database, document_models=[*DOCUMENTS], skip_indexes=True)
+
+
+def _end_with_parent() -> None:
+    """In a worker, or under `--reload`: stop when the parent was killed, or the port would stay taken."""
+
+    def wait_for(parent: Any) -> None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    if parent := multiprocessing.parent_process():
+        threading.Thread(target=wait_for, args=(parent,), name="parent", daemon=True).start()
 
 
 class OptionalSlash:

@@ -8,10 +8,14 @@ from beanie.migrations.models import MigrationLog, RunningDirections, RunningMod
 from beanie.migrations.runner import MigrationNode
 
 from students_api.database import Database, time_limit
+from students_api.settings import StartUpError
 
 _PACKAGED = Path(__file__).parent / "migrations"
 PATH = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[1] / "migrations"
 """Where the migrations are: inside the package in a wheel, at the project's top level in a checkout."""
+
+ROOT = "root"
+"""What Beanie's log says where the last migration was taken back by `--distance`."""
 
 
 def names() -> list[str]:
@@ -20,16 +24,18 @@ def names() -> list[str]:
 
 
 async def current(database: Database) -> str | None:
-    """The name of the last migration that ran on this database. Where all were taken back Beanie may call it `root`."""
+    """The name of the last migration that ran; `None` where none has, or `ROOT` where all were taken back."""
     await init_beanie(database, document_models=[MigrationLog], skip_indexes=True)
     log = await MigrationLog.find_one({"is_current": True})
     return log and log.name
 
 
 async def pending(database: Database) -> list[str]:
-    """The names of the migrations that have not run on this database, in order."""
+    """The names of the migrations that have not run, in order; none of them where a newer version has migrated."""
     known, last = names(), await current(database)
-    return known[known.index(last) + 1 :] if last in known else known
+    if last in {None, ROOT}:
+        return known
+    return known[known.index(last) + 1 :] if last in known else []
 
 
 async def run(database: Database, *, backward: bool, distance: int) -> None:
@@ -37,9 +43,13 @@ async def run(database: Database, *, backward: bool, distance: int) -> None:
 
     Without a transaction around them: one over a whole collection would outgrow MongoDB's limits. So each migration
     is idempotent and works in batches, and one that was interrupted is run again.
+
+    Raises `StartUpError` where a newer version of the service has migrated the database.
     """
     # The runner's own `set_db` would connect without the service's settings.
     DBHandler.client, DBHandler.database = database.client, database  # type: ignore[attr-defined]  # no annotations
+    if (last := await current(database)) not in {None, ROOT, *names()}:
+        raise StartUpError(f"The last migration that ran is {last}, which this version of the service does not have.")
     node = await MigrationNode.build(PATH)
     direction = RunningDirections.BACKWARD if backward else RunningDirections.FORWARD
     with time_limit(None):

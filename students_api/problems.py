@@ -13,11 +13,14 @@ from pydantic import BaseModel, Field
 from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 
-from students_api.database import DatabaseUnavailable
+from students_api.database import DatabaseError, DatabaseUnavailable, error_message
 
 logger = logging.getLogger("students_api")
 
 MEDIA_TYPE = "application/problem+json"
+
+UNREADABLE_BODY = (HTTPStatus.BAD_REQUEST, "There was an error parsing the body")
+"""FastAPI's answer to a body on which Python's JSON parser gives up, rather than finding an error in it."""
 
 
 class Problem(BaseModel):
@@ -100,9 +103,8 @@ def _problem(
 def _http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     status, detail = HTTPStatus(error.status_code), error.detail
-    if status is HTTPStatus.BAD_REQUEST:
-        # FastAPI's answer to a body that Python's JSON parser gives up on: its bytes are no text, or its nesting or a
-        # number in it has no end. To a client it is what any other body that is no JSON is.
+    if (status, detail) == UNREADABLE_BODY:
+        # Its bytes are no text, or its nesting or a number in it has no end. To a client it is no JSON, as any other.
         return _invalid_request(
             request, RequestValidationError([{"type": "json_invalid", "loc": ("body",), "msg": "JSON decode error"}])
         )
@@ -111,7 +113,7 @@ def _http_error(request: Request, error: Exception) -> JSONResponse:
             case HTTPStatus.NOT_FOUND:
                 detail = "There is nothing at this path. /docs lists what there is."
             case HTTPStatus.METHOD_NOT_ALLOWED:
-                detail = "This path does not take this method. The header Allow names those that it takes."
+                detail = "This path does not take this method. /docs lists those that it takes."
     return _problem(request, status, detail, error.headers)
 
 
@@ -125,10 +127,13 @@ def _invalid_request(request: Request, error: Exception) -> JSONResponse:
 
 
 def _database_unavailable(request: Request, error: Exception) -> JSONResponse:
-    logger.error("MongoDB does not answer: %s", error)
-    return _problem(
-        request, HTTPStatus.SERVICE_UNAVAILABLE, "The database does not answer. Try again soon.", {"Retry-After": "5"}
-    )
+    assert isinstance(error, DatabaseError)
+    logger.error("MongoDB does not answer: %s", error_message(error))
+    status, headers = HTTPStatus.SERVICE_UNAVAILABLE, {"Retry-After": "5"}
+    if request.method in {"GET", "HEAD"}:
+        return _problem(request, status, "The database does not answer. Try again soon.", headers)
+    detail = "The database does not answer. The change may have been made all the same: look before you repeat it."
+    return _problem(request, status, detail, headers, outcome="unknown")
 
 
 def _unforeseen(request: Request, _error: Exception) -> JSONResponse:

@@ -2,31 +2,41 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, SecretStr
+from pydantic import AliasGenerator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "STUDENTS_API_"
+
+
+class StartUpError(Exception):
+    """The service cannot start. The message tells a person what to do about it."""
+
+
+def variable(field: str) -> str:
+    """The name of the environment variable that sets a field. Where MongoDB is has the tutorial's names."""
+    return field.upper() if field.startswith("mongodb_") else f"{PREFIX}{field}".upper()
 
 
 class Settings(BaseSettings):
     """The service's settings, read from the environment. An empty variable counts as not set."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_ignore_empty=True, frozen=True, hide_input_in_errors=True, validate_by_name=True
+        alias_generator=AliasGenerator(validation_alias=variable),
+        env_ignore_empty=True,
+        hide_input_in_errors=True,
     )
 
     mongodb_url: Annotated[
         SecretStr | None,
         Field(
-            validation_alias="MONGODB_URL",
             description="The MongoDB deployment: any connection string that PyMongo takes. "
-            "Not set: the service runs a local MongoDB of its own.",
+            "Not set: the service runs a local MongoDB of its own."
         ),
     ] = None
     mongodb_database: Annotated[
-        str, Field(validation_alias="MONGODB_DATABASE", min_length=1, description="The database's name.")
+        str, Field(pattern=r'^[^/\\. "$\x00]{1,63}$', description="The database's name, as MongoDB allows it.")
     ] = "college"
     data_dir: Annotated[Path, Field(description="Where the local MongoDB keeps its data.")] = Path(".students-api")
     mongod: Annotated[
@@ -38,12 +48,16 @@ class Settings(BaseSettings):
     ] = 32
 
     @classmethod
-    def variable(cls, field: str) -> str:
-        """The name of the environment variable that sets a field."""
-        return str(cls.model_fields[field].validation_alias or f"{PREFIX}{field}".upper())
+    def read(cls) -> Self:
+        """The settings that the environment makes. Raises `StartUpError` where it has one that cannot be used."""
+        try:
+            return cls()
+        except ValidationError as error:
+            wrong = [f"{item['loc'][0]}: {item['msg']}" for item in error.errors()]
+            raise StartUpError("; ".join(wrong)) from error
 
     @classmethod
     def unknown_variables(cls) -> list[str]:
         """The variables in the environment that look like a setting and are none: most likely mistyped."""
-        known = {cls.variable(field) for field in cls.model_fields}
-        return sorted({name for name in os.environ if name.upper().startswith(PREFIX)} - known)
+        known = {variable(field) for field in cls.model_fields}
+        return sorted(name for name in os.environ if name.upper().startswith(PREFIX) and name.upper() not in known)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from types import NoneType
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, cast
 
 from bson import Decimal128, ObjectId
 from pydantic import (
@@ -14,7 +14,9 @@ from pydantic import (
     ValidationError,
     WithJsonSchema,
     create_model,
+    model_validator,
 )
+from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, core_schema
 
 Shape = TypeVar("Shape", bound=BaseModel)
@@ -28,7 +30,8 @@ def _json_value(value: Any) -> Any:
         case ObjectId():
             return str(value)
         case Decimal128():
-            return float(value.to_decimal())
+            number = value.to_decimal()
+            return None if number.is_nan() else float(number)
         case dict():
             return {key: _json_value(item) for key, item in value.items()}
         case list():
@@ -56,26 +59,49 @@ class Identified(BaseModel):
 
 
 def all_optional(shape: type[Shape]) -> type[Shape]:
-    """The same fields under the same rules, none of them required: what is missing is `None`."""
-    return _derive(shape, {name: [*field.metadata, _OrNone()] for name, field in shape.model_fields.items()})
+    """The same fields under the same rules, none of them required: what is null or missing is `None`, unseen by rules.
+
+    A rule over several fields (a `model_validator`) must take it that any of them can be `None`.
+    """
+    fields = _optional({name: (field, [*field.metadata, _OrNone()]) for name, field in shape.model_fields.items()})
+    bases: Any = (shape, _NullIsMissing)
+    optional = create_model(
+        shape.__name__, __base__=bases, __module__=shape.__module__, __doc__=shape.__doc__, **fields
+    )
+    return cast("type[Shape]", optional)
 
 
 def as_stored(shape: type[Shape]) -> type[Shape]:
     """The same fields for reading: what is stored is trusted and served as it is, what is missing is `None`.
 
-    Reading never fails, and it is fast: about 3 µs for five fields, where validating an e-mail address takes 100.
+    Reading never fails, because none of the shape's rules comes along, not even a validator that it inherits. And it is
+    fast: about 4 µs for five fields, where validating an e-mail address takes 100.
     """
-    return _derive(shape, {name: [_AsStored()] for name in shape.model_fields if name not in Identified.model_fields})
+    own = {name: field for name, field in shape.model_fields.items() if name not in Identified.model_fields}
+    fields = _optional({name: (field, [_AsStored()]) for name, field in own.items()})
+    read = create_model(
+        shape.__name__, __base__=Identified, __module__=shape.__module__, __doc__=shape.__doc__, **fields
+    )
+    return cast("type[Shape]", read)
 
 
-def _derive(shape: type[Shape], metadata: dict[str, list[Any]]) -> type[Shape]:
-    """The shape with new metadata for some fields' types, which become optional, and all else as declared."""
-    fields: dict[str, Any] = {}
-    for name, annotations in metadata.items():
-        declared = shape.model_fields[name]
-        attributes = declared.asdict()["attributes"] | {"default": None, "default_factory": None}
-        fields[name] = Annotated[declared.annotation, *annotations, Field(**attributes)]
-    return create_model(shape.__name__, __base__=shape, __module__=shape.__module__, __doc__=shape.__doc__, **fields)
+def _optional(declared: dict[str, tuple[FieldInfo, list[Any]]]) -> dict[str, Any]:
+    """Definitions of the fields with new metadata for their types, optional, and with all else as it was declared."""
+    return {
+        name: Annotated[
+            field.annotation,
+            *metadata,
+            Field(**field.asdict()["attributes"] | {"default": None, "default_factory": None}),
+        ]
+        for name, (field, metadata) in declared.items()
+    }
+
+
+class _NullIsMissing(BaseModel):
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, data: Any) -> Any:
+        return {key: value for key, value in data.items() if value is not None} if isinstance(data, dict) else data
 
 
 class _OrNone:
@@ -99,9 +125,11 @@ class _AsStored:
 def _stored_value(value: Any, read: Callable[[Any], Any]) -> Any:
     if isinstance(value, str | float | int | NoneType):
         return value
-    if isinstance(value, ObjectId | bytes):
-        return _json_value(value)
+    if isinstance(value, ObjectId):
+        return str(value)
     try:
-        return read(value)  # a date, an enumeration, a nested document: as its field declares it
+        declared = read(value)  # a date, an enumeration, a nested document: as its field declares it
     except ValidationError:
         return _json_value(value)
+    # Bytes are no text and no number, though pydantic takes them for either. They may be a UUID.
+    return _json_value(value) if isinstance(value, bytes) and isinstance(declared, str | float | bytes) else declared

@@ -10,10 +10,10 @@ import httpx2
 import pytest
 from mongomock_motor import AsyncMongoMockClient
 
-from students_api.database import Database, StartUpError, open_database
+from students_api.database import Database, open_database
 from students_api.main import create_app
 from students_api.mongod import LocalMongod, find_mongod
-from students_api.settings import Settings
+from students_api.settings import Settings, StartUpError
 from students_api.students.student import StudentFields
 from tests.service import Service
 
@@ -60,7 +60,7 @@ def mongodb_url(mongod_program: Path, tmp_path_factory: pytest.TempPathFactory) 
 async def real_database(mongodb_url: str) -> AsyncIterator[Database]:
     """An empty database on a real mongod."""
     async with open_database(mongodb_url, "college", pool_size=8) as database:
-        for name in await database.list_collection_names():
+        for name in await database.list_collection_names(filter={"name": {"$not": {"$regex": "^system\\."}}}):
             await database[name].delete_many({})  # which takes less time than to drop it and to build its indexes again
         yield database
 

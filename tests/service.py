@@ -1,6 +1,5 @@
 """The service as a process of its own, for what shows only there."""
 
-import contextlib
 import os
 import random
 import signal
@@ -41,7 +40,7 @@ def run(*arguments: str, cwd: Path, **settings: str) -> subprocess.CompletedProc
         env=environment(settings),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=30,
         check=False,
     )
 
@@ -99,7 +98,7 @@ class Service:
 
     def kill(self) -> None:
         """End it and its workers with kill -9."""
-        with contextlib.suppress(ProcessLookupError):
+        with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 

@@ -153,8 +153,8 @@ async def test_an_unknown_query_parameter_is_refused_on_every_route(
     assert (await client.get("/students/")).json() == {"students": [jane]}
 
 
-@pytest.mark.parametrize("marker", ["SECRET-INPUT"])
-async def test_no_error_repeats_the_input(client: httpx2.AsyncClient, marker: str) -> None:
+async def test_no_error_repeats_the_input(client: httpx2.AsyncClient) -> None:
+    marker = "SECRET-INPUT"
     for student in (
         JANE | {"gpa": marker},
         JANE | {"email": marker},

@@ -89,8 +89,11 @@ def test_a_missing_server_exits_with_3_and_one_line_within_seconds(tmp_path: Pat
     [
         ({"MONGODB_URL": "http://example.com"}, "MONGODB_URL"),
         ({"MONGODB_URL": "mongodb://a:b@c@127.0.0.1"}, "MONGODB_URL"),
+        ({"MONGODB_DATABASE": "a.b"}, "MONGODB_DATABASE"),
+        ({"MONGODB_DATABASE": "x" * 64}, "MONGODB_DATABASE"),
         ({"STUDENTS_API_MONGOD": "/nowhere/mongod"}, "STUDENTS_API_MONGOD"),
         ({"STUDENTS_API_POOL_SIZE": "many"}, "STUDENTS_API_POOL_SIZE"),
+        ({"STUDENTS_API_POOL_SIZE": "0"}, "STUDENTS_API_POOL_SIZE"),
         ({"STUDENTS_API_DATA_DIR": "/proc/nowhere"}, "STUDENTS_API_DATA_DIR"),
     ],
     ids=str,
@@ -116,18 +119,35 @@ def test_a_port_that_is_taken_exits_with_3(tmp_path: Path, mongodb_url: str, wor
 
 @pytest.mark.mongod
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", ["1", "2"])
-async def test_an_application_that_does_not_start_exits_with_3(
-    tmp_path: Path, mongodb_url: str, real_database: Database, workers: str
+@pytest.mark.parametrize(("command", "code"), [("serve", 3), ("migrate", 3), ("check", 1)])
+async def test_what_mongodb_refuses_is_one_line(
+    tmp_path: Path, mongodb_url: str, real_database: Database, command: str, code: int
 ) -> None:
-    students = real_database["students"]
-    await students.drop()
-    await students.create_index("course", name="course_1", sparse=True)  # in the way of the one that is declared
+    """A view, which takes no index and no update, stands for all that MongoDB can refuse to a client it lets in."""
+    await real_database["students"].drop()
+    await real_database["pupils"].insert_one(dict(JANE))
+    await real_database.create_collection("students", viewOn="pupils", pipeline=[])
     try:
-        done = run("serve", "--port", str(free_port()), "--workers", workers, cwd=tmp_path, MONGODB_URL=mongodb_url)
-        assert done.returncode == 3, done.stderr
+        done = run(command, cwd=tmp_path, MONGODB_URL=mongodb_url)
     finally:
-        await students.drop()
+        await real_database["students"].drop()
+    assert done.returncode == code
+    refusals = [line for line in (done.stdout + done.stderr).splitlines() if "view" in line.lower()]
+    assert len(refusals) == 1
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.mongod
+@pytest.mark.slow
+def test_workers_that_do_not_start_exit_with_3(tmp_path: Path, mongodb_url: str) -> None:
+    """What only a worker meets: here, a setting that it cannot use."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, sys\nif 'spawn_main' in str(sys.orig_argv): os.environ['MONGODB_DATABASE'] = 'a.b'\n"
+    )
+    workers = ("serve", "--port", str(free_port()), "--workers", "2")
+    done = run(*workers, cwd=tmp_path, MONGODB_URL=mongodb_url, PYTHONPATH=str(tmp_path))
+    assert done.returncode == 3, done.stderr
+    assert "MONGODB_DATABASE" in done.stderr
 
 
 async def check(tmp_path: Path, mongodb_url: str) -> tuple[int, list[str]]:

@@ -11,6 +11,7 @@ from bson import Decimal128, ObjectId
 
 from students_api import migrate
 from students_api.database import Database
+from students_api.settings import StartUpError
 from tests.conftest import JANE, client_of
 from tests.service import environment, run
 
@@ -22,9 +23,13 @@ MADE = datetime(2021, 3, 4, 5, 6, 7, tzinfo=UTC)
 
 async def fill(database: Database, count: int = 3) -> list[dict[str, Any]]:
     """Store what the tutorial's app stores, and some that only look like it."""
-    made = [ObjectId.from_datetime(MADE) for _ in range(1)] + [ObjectId() for _ in range(count - 1)]
+    made = [ObjectId.from_datetime(MADE), *[ObjectId() for _ in range(count - 1)]]
     documents: list[dict[str, Any]] = [{"_id": one, **JANE, "locker": {"n": Decimal128("1.5")}} for one in made]
-    documents += [{"_id": "an id of another type", **JANE}, {"_id": 7, "name": "only a name"}]
+    documents += [
+        {"_id": "an id of another type", **JANE},
+        {"_id": 7, "name": "only a name"},
+        {"_id": ObjectId(), **JANE, "created_at": MADE},
+    ]
     await database["students"].insert_many(documents)
     return await stored(database)
 
@@ -38,10 +43,10 @@ async def test_forward_gives_version_0_and_the_time_of_the_object_id(real_databa
     await migrate.run(real_database, backward=False, distance=0)
     after = await stored(real_database)
     for old, new in zip(before, after, strict=True):
-        expected: dict[str, Any] = {**old, "version": 0}
+        expected: dict[str, Any] = {"version": 0}
         if isinstance(old["_id"], ObjectId):
             expected |= {"created_at": old["_id"].generation_time, "updated_at": old["_id"].generation_time}
-        assert new == expected
+        assert new == expected | old
     assert MADE in [document.get("created_at") for document in after]
 
 
@@ -77,8 +82,13 @@ async def test_backward_takes_away_what_forward_gave_and_nothing_else(real_datab
 
 async def test_it_works_in_batches(real_database: Database) -> None:
     before = await fill(real_database, count=2500)
+    await real_database.command({"profile": 2})
     await migrate.run(real_database, backward=False, distance=0)
-    assert await real_database["students"].count_documents({"version": 0}) == 2502
+    await real_database.command({"profile": 0})
+    updates = await real_database["system.profile"].find({"op": "update", "ns": "college.students"}).to_list(None)
+    await real_database.drop_collection("system.profile")
+    assert [update["nMatched"] for update in updates] == [1000, 1000, 503]
+    assert await real_database["students"].count_documents({"version": 0}) == 2503
     await migrate.run(real_database, backward=True, distance=0)
     assert await stored(real_database) == before
 
@@ -89,15 +99,15 @@ async def test_it_goes_on_after_an_interruption(real_database: Database) -> None
     await migrate.run(real_database, backward=False, distance=0)
     whole = await stored(real_database)
     unset = {"$unset": {"version": "", "created_at": "", "updated_at": ""}}
-    await real_database["students"].update_many({"_id": {"$in": ids[5:]}}, unset)
+    await real_database["students"].update_many({"_id": {"$in": ids[5:-1]}}, unset)
     await real_database["students"].update_one({"_id": ids[4]}, {"$unset": {"updated_at": ""}})
     await real_database["migrations_log"].delete_many({})
     await migrate.run(real_database, backward=False, distance=0)
     assert await stored(real_database) == whole
 
 
-async def test_an_etag_made_before_the_migration_holds_after_it(real_database: Database) -> None:
-    """A document that never had a version counts as version 0, migrated or not: the first change makes it 1."""
+async def test_the_first_change_of_an_adopted_document_makes_it_version_1(real_database: Database) -> None:
+    """As that of one that was not adopted does: it counts as version 0."""
     await fill(real_database)
     await migrate.run(real_database, backward=False, distance=0)
     async with client_of(real_database) as client:
@@ -126,11 +136,29 @@ async def test_the_service_works_on_a_collection_that_was_not_migrated(real_data
     await fill(real_database)
     async with client_of(real_database) as client:
         students = (await client.get("/students/")).json()["students"]
-        assert len(students) == 5
+        assert len(students) == 6
         path = f"/students/{students[2]['id']}"
         assert (await client.get(path)).json() == students[2]
         assert (await client.put(path, json={"gpa": 4})).json() == students[2] | {"gpa": 4}
         assert (await client.delete(path)).status_code == 204
+
+
+async def test_what_a_newer_version_has_migrated_is_left_alone(real_database: Database) -> None:
+    await fill(real_database)
+    await migrate.run(real_database, backward=False, distance=0)
+    await real_database["migrations_log"].update_one({}, {"$set": {"name": "20990101000000_later.py"}})
+    assert await migrate.pending(real_database) == []
+    for backward in (False, True):
+        with pytest.raises(StartUpError, match="20990101000000_later"):
+            await migrate.run(real_database, backward=backward, distance=0)
+
+
+async def test_they_leave_indexes_alone(real_database: Database) -> None:
+    await real_database["students"].create_index("locker")
+    await migrate.run(real_database, backward=False, distance=0)
+    await migrate.run(real_database, backward=True, distance=0)
+    assert "locker_1" in await real_database["students"].index_information()
+    await real_database["students"].drop_index("locker_1")
 
 
 @pytest.mark.slow
@@ -148,7 +176,7 @@ async def test_the_command_runs_them_with_the_services_own_settings(
     assert command() == f"applied  {ADOPTION}\n"
     assert command() == f"applied  {ADOPTION}\n"
     assert command("--status") == f"applied  {ADOPTION}\n"
-    assert await real_database["students"].count_documents({"version": 0}) == 5
+    assert await real_database["students"].count_documents({"version": 0}) == 6
     assert command("--backward", "--distance", "1") == f"pending  {ADOPTION}\n"
     assert await stored(real_database) == before
 
@@ -178,7 +206,7 @@ async def test_beanies_own_command_runs_them_too(real_database: Database, mongod
         )
 
     beanie()
-    assert await real_database["students"].count_documents({"version": 0}) == 5
+    assert await real_database["students"].count_documents({"version": 0}) == 6
     assert await migrate.pending(real_database) == []
     beanie("--backward", "--no-use-transaction")
     assert await stored(real_database) == before

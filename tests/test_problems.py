@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import httpx2
 import pytest
+from fastapi import HTTPException
 from mongomock_motor import AsyncMongoMockClient
 from pymongo.errors import (
     AutoReconnect,
@@ -49,14 +50,28 @@ def broken_reads(monkeypatch: pytest.MonkeyPatch) -> Any:
 @pytest.mark.parametrize("path", ["/nothing", "/students/1/2", "/docs/2", "/%C3%A9"])
 async def test_a_path_that_is_not_there_gets_404(client: httpx2.AsyncClient, path: str) -> None:
     problem = problem_of(await client.get(path), 404, "Not Found")
-    assert problem["instance"] == path.removesuffix("/")
+    assert problem["instance"] == path
     assert "/docs" in problem["detail"]
 
 
-async def test_a_method_that_a_path_does_not_take_gets_405_with_those_that_it_takes(client: httpx2.AsyncClient) -> None:
+async def test_a_method_that_a_path_does_not_take_gets_405(client: httpx2.AsyncClient) -> None:
     answer = await client.put("/students/", json={})
-    problem_of(answer, 405, "Method Not Allowed")
-    assert answer.headers["Allow"]
+    problem = problem_of(answer, 405, "Method Not Allowed")
+    assert "/docs" in problem["detail"]
+    assert set(answer.headers["Allow"].split(", ")) <= {"GET", "POST"}
+
+
+async def test_an_error_that_a_developer_raises_keeps_its_words() -> None:
+    app = create_app()
+
+    @app.get("/closed")
+    async def closed() -> None:
+        raise HTTPException(400, "The semester is over.", {"X-Semester": "3"})
+
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://service") as client:
+        answer = await client.get("/closed")
+    assert problem_of(answer, 400, "Bad Request")["detail"] == "The semester is over."
+    assert answer.headers["X-Semester"] == "3"
 
 
 @pytest.mark.parametrize(
@@ -78,6 +93,16 @@ async def test_a_database_that_cannot_be_reached_gets_503_without_its_own_words(
     problem_of(answer, 503, "Service Unavailable")
     assert int(answer.headers["Retry-After"]) > 0
     assert "10.0.0.1" not in answer.text
+
+
+async def test_a_write_that_may_have_been_made_all_the_same_says_so(
+    client: httpx2.AsyncClient, broken_reads: Any
+) -> None:
+    broken_reads(AutoReconnect("10.0.0.1"))
+    answer = await client.put(f"/students/{NO_STUDENT}", json={"gpa": 1})
+    assert answer.status_code == 503
+    assert answer.json()["outcome"] == "unknown"
+    assert int(answer.headers["Retry-After"]) > 0
 
 
 async def test_what_is_unforeseen_gets_500_without_a_word_of_it(client: httpx2.AsyncClient, broken_reads: Any) -> None:

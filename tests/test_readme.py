@@ -13,7 +13,7 @@ import typer.main
 
 from students_api.cli import app
 from students_api.main import create_app
-from students_api.settings import Settings
+from students_api.settings import Settings, variable
 from tests.conftest import cannot_run
 from tests.service import Service
 
@@ -69,7 +69,7 @@ def test_the_commands_of_the_start_are_targets_of_the_makefile() -> None:
 def test_every_setting_is_in_the_table_with_its_default() -> None:
     table = {row[0].strip("`"): row[1].strip("`") for row in rows("Settings")}
     defaults = {
-        Settings.variable(name): "" if field.default is None else str(field.default)
+        variable(name): "" if field.default is None else str(field.default)
         for name, field in Settings.model_fields.items()
     }
     assert table == defaults
@@ -99,15 +99,17 @@ def test_every_link_leads_to_a_file() -> None:
         assert (PROJECT / target).exists(), target
 
 
-def test_what_the_table_of_places_names_is_there() -> None:
-    places = {row[0]: row[1] for row in rows("Where to add ...")}
+def test_what_the_table_of_places_names_is_in_the_file_that_it_names() -> None:
+    """Each name in the style of code that is no file or command stands in one of the row's files."""
+    places = rows("Where to add ...")
     assert len(places) >= 10
-    student = (PROJECT / "students_api/students/student.py").read_text()
-    assert "class StudentFields" in student
-    main = (PROJECT / "students_api/main.py").read_text()
-    assert "DOCUMENTS" in main
-    assert "RESOURCES" in main
-    assert "def client(" in (PROJECT / "tests/conftest.py").read_text()
+    for what, where, *_ in places:
+        files = [PROJECT / target for target in re.findall(r"\]\(([^)]+)\)", where)]
+        assert files, what
+        sources = [file for folder in files for file in (folder.rglob("*.*") if folder.is_dir() else [folder])]
+        text = "".join(file.read_text() for file in sources if file.suffix in {".py", ".toml", ".md"})
+        for name in re.findall(r"(?<!\[)`(\w+)(?:\(\))?`", where):
+            assert re.search(rf"\b{name}\b", text), (what, name)
 
 
 def test_every_decision_says_context_choice_and_consequence() -> None:

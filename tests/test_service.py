@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -134,6 +135,19 @@ def test_several_workers_share_a_mongod_and_stop_together(
     assert len(names(service)) == 20
     assert service.stop() == 0
     assert mongods(tmp_path / DATA) == []
+
+
+@pytest.mark.parametrize("arguments", [("--workers", "2"), ("--reload",)], ids=str)
+def test_nothing_is_left_of_it_when_the_parent_of_its_workers_is_killed(
+    start_service: Callable[..., Service], tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    service = start_service(*arguments)
+    service.process.kill()
+    service.process.wait()
+    wait_for(lambda: not mongods(tmp_path / DATA))
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", service.port))
 
 
 def test_it_starts_again_when_a_source_file_changes_and_keeps_its_mongod(

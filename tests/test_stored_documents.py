@@ -11,7 +11,7 @@ from bson import Binary, Code, DatetimeMS, Decimal128, Int64, MaxKey, ObjectId, 
 from bson.raw_bson import RawBSONDocument
 
 from students_api.database import Database
-from tests.conftest import JANE
+from tests.conftest import JANE, client_of
 
 STORED_AND_SERVED = {
     "an integer": (9, 9),
@@ -21,6 +21,7 @@ STORED_AND_SERVED = {
     "infinity": (math.inf, None),
     "a decimal": (Decimal128("3.25"), 3.25),
     "a decimal NaN": (Decimal128("NaN"), None),
+    "a signalling decimal NaN": (Decimal128("sNaN"), None),
     "a decimal beyond any float": (Decimal128("1e6000"), None),
     "text": ("three", "three"),
     "no text": ("", ""),
@@ -30,6 +31,9 @@ STORED_AND_SERVED = {
     "a date": (datetime(2001, 2, 3, tzinfo=UTC), None),
     "bytes": (b"\x00\xff", None),
     "binary": (Binary(b"\x00", 128), None),
+    "text in binary": (Binary(b"3", 0), None),
+    "a UUID": (Binary(bytes(16), 4), None),
+    "a UUID that is none": (Binary(b"abc", 4), None),
     "a pattern": (Regex("^x"), None),
     "code": (Code("f()"), "f()"),
     "a timestamp": (Timestamp(1, 1), None),
@@ -112,3 +116,17 @@ async def test_a_document_of_the_tutorials_app_counts_as_version_0(
     stored = await real_database["students"].find_one()
     assert stored is not None
     assert stored["version"] == 1
+
+
+@pytest.mark.mongod
+async def test_an_index_that_somebody_made_over_the_same_field_does_not_keep_the_service_from_starting(
+    real_database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    students = real_database["students"]
+    await students.drop()
+    await students.create_index("course", name="mine")
+    async with client_of(real_database) as client:
+        assert (await client.post("/students/", json=JANE)).status_code == 201
+    assert "An index is in the way" in caplog.text
+    assert set(await students.index_information()) == {"_id_", "mine"}
+    await students.drop()

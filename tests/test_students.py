@@ -1,6 +1,7 @@
 """The contract of `/students/`, as the tutorial's clients know it, in memory and on a real MongoDB."""
 
 import asyncio
+from datetime import datetime
 from typing import Any
 
 import httpx2
@@ -78,6 +79,16 @@ async def test_list_answers_all_students_in_the_order_of_their_creation(client: 
     assert answer.json() == {"students": created}
 
 
+async def test_the_order_is_that_of_the_ids_however_the_students_are_stored(
+    client: httpx2.AsyncClient, database: Database
+) -> None:
+    ids = [ObjectId() for _ in range(3)]
+    for number in (1, 2, 0):
+        await database["students"].insert_one({"_id": ids[number], **JANE})
+    students = (await client.get("/students/")).json()["students"]
+    assert [student["id"] for student in students] == [str(one) for one in ids]
+
+
 async def test_list_of_no_students_is_empty(client: httpx2.AsyncClient) -> None:
     answer = await client.get("/students/")
     assert (answer.status_code, answer.json()) == (200, {"students": []})
@@ -123,15 +134,15 @@ async def test_update_changes_the_fields_given_and_answers_the_student_after_it(
 async def test_update_counts_the_version_and_notes_the_time(
     client: httpx2.AsyncClient, jane: dict[str, Any], database: Database
 ) -> None:
-    before = await database["students"].find_one()
+    long_ago = datetime(2001, 2, 3)  # noqa: DTZ001  # as mongomock reads it, too
+    await database["students"].update_one({}, {"$set": {"created_at": long_ago, "updated_at": long_ago}})
     for gpa in (1, 2):
         await client.put(f"/students/{jane['id']}", json={"gpa": gpa})
-    after = await database["students"].find_one()
-    assert before is not None
-    assert after is not None
-    assert (before["version"], after["version"]) == (1, 3)
-    assert after["created_at"] == before["created_at"]
-    assert after["updated_at"] >= before["updated_at"]
+    stored = await database["students"].find_one()
+    assert stored is not None
+    assert stored["version"] == 3
+    assert stored["created_at"].year == 2001
+    assert stored["updated_at"].year > 2001
 
 
 @pytest.mark.parametrize(
@@ -177,7 +188,7 @@ async def test_delete_answers_204_without_a_body_and_the_student_is_gone(
     client: httpx2.AsyncClient, jane: dict[str, Any]
 ) -> None:
     answer = await client.delete(f"/students/{jane['id']}")
-    assert (answer.status_code, answer.content) == (204, b"")
+    assert (answer.status_code, answer.content, answer.headers.get("Content-Type")) == (204, b"", None)
     assert (await client.get(f"/students/{jane['id']}")).status_code == 404
 
 

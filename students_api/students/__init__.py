@@ -1,1 +1,8 @@
-"""The resource `/students/`."""
+"""The students of a college."""
+
+from students_api.students.routes import router
+from students_api.students.student import Student
+
+__all__ = ["DOCUMENTS", "router"]
+
+DOCUMENTS = [Student]

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from beanie import PydanticObjectId, UpdateResponse
 from beanie.operators import Inc, Set
-from fastapi import APIRouter, Depends, HTTPException, Path, Query
+from fastapi import APIRouter, Depends, HTTPException, Path, Query, Response
 
 from students_api.documents import now
 from students_api.fields import DocumentId
@@ -100,6 +100,7 @@ async def update_student(student_id: StudentId, update: StudentUpdate) -> Studen
 @router.delete(
     "/{id}",
     status_code=HTTPStatus.NO_CONTENT,
+    response_class=Response,  # without a Content-Type, as it has no content
     summary="Delete a student",
     response_description="The student is gone",
     responses=NOT_FOUND_OR_INVALID,

@@ -1,0 +1,111 @@
+"""What the service asks of MongoDB's driver."""
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import pytest
+from beanie import UpdateResponse, init_beanie
+from beanie.operators import Set
+from pydantic import ValidationError
+
+import students_api
+from students_api.database import Database, missing_indexes, open_database
+from students_api.settings import StartUpError
+from students_api.students.student import Student, StudentRead
+from tests.conftest import JANE
+
+
+async def options(url: str) -> Any:
+    async with open_database(url, "college", pool_size=7) as database:
+        return database.client.options
+
+
+@pytest.mark.mongod
+async def test_it_connects_with_the_stable_api_a_name_and_limits(mongodb_url: str) -> None:
+    chosen = await options(mongodb_url)
+    api = chosen.pool_options.server_api
+    assert (api.version, api.deprecation_errors, api.strict) == ("1", True, None)
+    assert chosen.pool_options.appname == "students-api"
+    assert chosen.pool_options.max_pool_size == 7
+    assert chosen.timeout == 10
+    assert chosen.write_concern.document == {"w": "majority", "j": True}
+    assert chosen.codec_options.tz_aware
+
+
+@pytest.mark.mongod
+async def test_the_url_overrides_them(mongodb_url: str) -> None:
+    chosen = await options(mongodb_url + "&appname=school&timeoutMS=3000&MAXPOOLSIZE=9&w=1&journal=false")
+    assert chosen.pool_options.appname == "school"
+    assert chosen.pool_options.max_pool_size == 9
+    assert chosen.timeout == 3
+    assert chosen.write_concern.document == {"w": 1, "j": False}
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://example.com",
+        "mongodb://",
+        "mongodb://a:b[c@host/",
+        "mongodb://a:b@c@127.0.0.1",
+        "mongodb://127.0.0.1:x/",
+        "mongodb+srv://no.invalid/",
+        "mongodb://127.0.0.1/?tlsCAFile=/nowhere",
+        "mongodb://user:pa/SECRET@host/",
+    ],
+)
+async def test_a_url_that_cannot_be_used_is_a_clear_error(url: str) -> None:
+    with pytest.raises(StartUpError, match="MONGODB_URL") as error:
+        await options(url)
+    assert "SECRET" not in str(error.value)
+
+
+@pytest.mark.mongod
+async def test_the_document_after_an_update_is_read_through_the_projection(real_database: Database) -> None:
+    await init_beanie(real_database, document_models=[Student])
+    await real_database["students"].insert_one({"_id": 1, "gpa": 9})
+    query = Student.find_one({"_id": 1}, projection_model=StudentRead)
+    after = await query.update(Set({"name": "Jane"}), response_type=UpdateResponse.NEW_DOCUMENT)
+    assert isinstance(after, StudentRead)
+    assert after.model_dump(exclude_none=True) == {"id": 1, "name": "Jane", "gpa": 9}
+
+
+@pytest.mark.mongod
+async def test_updates_without_a_projection_are_beanies_own(real_database: Database) -> None:
+    await init_beanie(real_database, document_models=[Student])
+    jane = await Student.model_validate(JANE).insert()
+    new = UpdateResponse.NEW_DOCUMENT
+    after = await Student.find_one(Student.id == jane.id).update(Set({"gpa": 1}), response_type=new)
+    assert (type(after), after.gpa) == (Student, 1)
+    result = await Student.find_one(Student.id == jane.id).update(Set({"gpa": 2}))
+    assert result.modified_count == 1
+    again = await Student.find_one(Student.id == jane.id).upsert(Set({"gpa": 3}), on_insert=jane, response_type=new)
+    assert again.gpa == 3
+    await real_database["students"].update_one({}, {"$set": {"gpa": 9}})
+    with pytest.raises(ValidationError):
+        await Student.find_one(Student.id == jane.id).update(Set({"name": "Jane"}), response_type=new)
+
+
+@pytest.mark.mongod
+async def test_an_index_of_another_form_counts_as_missing(real_database: Database) -> None:
+    await init_beanie(real_database, document_models=[Student])
+    assert await missing_indexes(Student) == []
+    students = real_database["students"]
+    await students.drop_index("course_1")
+    await students.create_index("course", name="course_1", sparse=True)
+    assert await missing_indexes(Student) == ["course_1"]
+    await students.drop_index("course_1")
+
+
+def test_no_other_module_imports_the_driver() -> None:
+    importers = set()
+    for path in Path(students_api.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            else:
+                names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            if {name.split(".")[0] for name in names} & {"motor", "pymongo"}:
+                importers.add(path.name)
+    assert importers == {"database.py"}
