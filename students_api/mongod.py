@@ -150,14 +150,17 @@ class LocalMongod:
             while not _try_lock(lock):
                 if self._stopping.wait(POLL_SECONDS):
                     return
+            pause = POLL_SECONDS
             while not self._stopping.is_set():
                 try:
                     self._run()
+                    pause = POLL_SECONDS
                 except (StartUpError, DatabaseError, OSError) as error:
                     self._failure = StartUpError(f"The local MongoDB does not start: {error}")
                     if self._entered:
                         logger.error("%s", self._failure)  # noqa: TRY400  # the message says it all
-                    self._stopping.wait(RETRY_SECONDS)
+                    self._stopping.wait(pause)
+                    pause = min(2 * pause, RETRY_SECONDS)
 
     def _run(self) -> None:
         """Run mongod until it ends or `stop` is called."""

@@ -17,13 +17,17 @@ import httpx2
 T = TypeVar("T")
 
 
+def is_free(port: int) -> bool:
+    with socket.socket() as listener, suppress(OSError):
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", port))
+        return True
+    return False
+
+
 def free_port() -> int:
     """A port that nothing listens on, and that no outgoing connection of a client will be given."""
-    while True:
-        port = random.randrange(10_000, 20_000)
-        with socket.socket() as listener, suppress(OSError):
-            listener.bind(("127.0.0.1", port))
-            return port
+    return next(port for port in random.sample(range(10_000, 20_000), 100) if is_free(port))
 
 
 def environment(more: Mapping[str, str]) -> dict[str, str]:

@@ -94,15 +94,10 @@ def test_it_is_a_primary_on_loopback_only_with_transactions_and_change_streams(t
             assert next(changes)["documentKey"] == {"_id": 1}
 
 
-def test_its_folder_is_private(tmp_path: Path) -> None:
-    folder = tmp_path / "data"
-    folder.mkdir(mode=0o755)
-    with LocalMongod(folder):
-        assert folder.stat().st_mode & 0o777 == 0o700
-
-
 def test_it_keeps_its_data_and_its_port_from_run_to_run_and_ends_with_the_context(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
     with LocalMongod(tmp_path) as first:
+        assert tmp_path.stat().st_mode & 0o777 == 0o700
         write(first, 1)
     assert mongods(tmp_path) == []
     with LocalMongod(tmp_path) as second:
@@ -150,7 +145,7 @@ def test_when_its_process_is_killed_it_ends_and_the_next_process_takes_over(
 
 def test_when_it_is_killed_it_is_started_again_with_all_that_was_acknowledged(tmp_path: Path) -> None:
     with LocalMongod(tmp_path) as url:
-        for number in range(4):
+        for number in range(3):
             write(url, number)
             (pid,) = wait_for(lambda: mongods(tmp_path))
             os.kill(pid, signal.SIGKILL)
@@ -158,12 +153,12 @@ def test_when_it_is_killed_it_is_started_again_with_all_that_was_acknowledged(tm
 
 
 def test_it_starts_right_after_its_process_was_killed(tmp_path: Path, holder: Callable[[], Holder]) -> None:
-    for number in range(3):
+    for number in range(2):
         one = holder()
         write(one.url, number)
         one.kill()
     with LocalMongod(tmp_path) as url:
-        assert read(url) == [0, 1, 2]
+        assert read(url) == [0, 1]
         assert len(mongods(tmp_path)) == 1
 
 
@@ -181,7 +176,7 @@ def test_a_port_that_is_taken_and_the_replica_sets_old_address_heal_themselves(t
         assert (third, read(third)) == (second, [1, 2])
 
 
-@pytest.mark.parametrize("leftover", ["", "x", "0", "70000", "-1"])
+@pytest.mark.parametrize("leftover", ["x", "70000"])
 def test_a_port_file_that_makes_no_sense_heals_itself(tmp_path: Path, leftover: str) -> None:
     (tmp_path / "port").write_text(leftover)
     with LocalMongod(tmp_path) as url:

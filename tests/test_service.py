@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -13,7 +12,7 @@ import httpx2
 import pytest
 
 from tests.conftest import JANE
-from tests.service import Service, mongods, wait_for
+from tests.service import Service, is_free, mongods, wait_for
 
 pytestmark = [pytest.mark.mongod, pytest.mark.slow]
 
@@ -83,7 +82,7 @@ def test_kill_9_of_the_service_while_a_client_writes_loses_nothing_acknowledged(
     start_service: Callable[..., Service], tmp_path: Path
 ) -> None:
     acknowledged: list[str] = []
-    for _ in range(3):
+    for _ in range(2):
         service = start_service()
         with writing_to(service) as writer:
             writer.wait_for_more()
@@ -100,7 +99,7 @@ def test_kill_9_of_mongod_while_a_client_writes_loses_nothing_acknowledged(
 ) -> None:
     service = start_service()
     with writing_to(service) as writer:
-        for _ in range(3):
+        for _ in range(2):
             writer.wait_for_more()
             (pid,) = mongods(tmp_path / DATA)
             os.kill(pid, signal.SIGKILL)
@@ -144,10 +143,7 @@ def test_nothing_is_left_of_it_when_the_parent_of_its_workers_is_killed(
     service = start_service(*arguments)
     service.process.kill()
     service.process.wait()
-    wait_for(lambda: not mongods(tmp_path / DATA))
-    with socket.socket() as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", service.port))
+    wait_for(lambda: not mongods(tmp_path / DATA) and is_free(service.port))
 
 
 def test_it_starts_again_when_a_source_file_changes_and_keeps_its_mongod(
