@@ -58,9 +58,8 @@ CLIENT_DEFAULTS: dict[str, Any] = {
     "w": "majority",
     "journal": True,
 }
-
-
 CONNECT_SECONDS = 5
+"""How long a start waits for the deployment's first answer."""
 
 
 @asynccontextmanager

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
 from fastapi import FastAPI, Request
@@ -33,6 +33,10 @@ class Problem(BaseModel):
         str, Field(description="What happened, for a person.", examples=["Student 5eb7cf5a86d9755df3a6c593 not found"])
     ]
     instance: Annotated[str, Field(description="The path that was asked for.", examples=["/students/"])]
+    outcome: Annotated[
+        Literal["unknown"] | None,
+        Field(description="There where a change may have been made all the same, after 503.", examples=["unknown"]),
+    ] = None
 
 
 class InvalidInput(BaseModel):
@@ -44,7 +48,7 @@ class InvalidInput(BaseModel):
 
 
 class ValidationProblem(Problem):
-    """What is wrong with the request, item by item. It never repeats the input."""
+    """What is wrong with the request, item by item. It never repeats a value that was sent."""
 
     errors: list[InvalidInput]
 
