@@ -58,7 +58,7 @@ async def create_student(student: StudentCreate) -> Student:
 )
 async def list_students(query: Annotated[StudentQuery, Query()]) -> StudentPage:
     """Answers up to `limit` students in the order of their creation. Past the last one the list is empty."""
-    students = Student.find_all(query.skip, query.limit, sort="_id", projection_model=StudentRead)
+    students = Student.find_all(skip=query.skip, limit=query.limit, sort="_id", projection_model=StudentRead)
     return StudentPage.model_construct(students=await students.to_list())
 
 
