@@ -6,11 +6,14 @@ from typing import Any
 
 import pytest
 from beanie import UpdateResponse, init_beanie
+from beanie.migrations.runner import MigrationNode
 from beanie.operators import Set
 from pydantic import ValidationError
+from pymongo import _csot
 
 import students_api
-from students_api.database import Database, missing_indexes, open_database
+from students_api import main, migrate
+from students_api.database import Database, missing_indexes, open_database, time_limit
 from students_api.settings import StartUpError
 from students_api.students.student import Student, StudentRead
 from tests.conftest import JANE
@@ -96,6 +99,23 @@ async def test_an_index_of_another_form_counts_as_missing(real_database: Databas
     await students.create_index("course", name="course_1", sparse=True)
     assert await missing_indexes(Student) == ["course_1"]
     await students.drop_index("course_1")
+
+
+@pytest.mark.mongod
+async def test_index_builds_and_migrations_may_take_longer_than_an_operation(
+    real_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits: list[float | None] = []
+
+    async def note(*_: object, **__: object) -> None:
+        limits.append(_csot.get_timeout())  # no public name tells it
+
+    monkeypatch.setattr(main, "init_beanie", note)
+    await main.prepare(real_database)
+    monkeypatch.setattr(MigrationNode, "run", note)
+    with time_limit(7):
+        await migrate.run(real_database, backward=False, distance=0)
+    assert limits == [main.INDEX_SECONDS, None]
 
 
 def test_no_other_module_imports_the_driver() -> None:

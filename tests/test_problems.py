@@ -9,6 +9,7 @@ import httpx2
 import pytest
 from fastapi import HTTPException
 from mongomock_motor import AsyncMongoMockClient
+from pymongo import _csot
 from pymongo.errors import (
     AutoReconnect,
     ExecutionTimeout,
@@ -125,6 +126,7 @@ class Failing:
         self._database = database
         self.failure: Exception | None = None
         self.never = asyncio.Event()
+        self.limit: float | None = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._database, name)
@@ -133,6 +135,7 @@ class Failing:
         return self._database[name]
 
     async def command(self, command: Any) -> Any:
+        self.limit = _csot.get_timeout()  # no public name tells it
         if self.failure is None:
             return await self._database.command(command)
         if isinstance(self.failure, TimeoutError):
@@ -158,9 +161,11 @@ async def test_readyz_answers_503_where_the_database_does_not_and_livez_goes_on(
 ) -> None:
     client, database = failing
     database.failure = failure
-    answer = await client.get("/readyz")
+    async with asyncio.timeout(30):  # a bound on hanging, not a measurement
+        answer = await client.get("/readyz")
     problem_of(answer, 503, "Service Unavailable")
     assert answer.headers["Retry-After"] == "1"
+    assert database.limit == 1  # the driver's own, or the probe's thread would be held for ten seconds
     assert (await client.get("/livez")).status_code == 200
     database.failure = None
     assert (await client.get("/readyz")).status_code == 200

@@ -34,3 +34,4 @@ def test_an_error_names_the_variable_and_does_not_repeat_its_value(monkeypatch: 
     assert "STUDENTS_API_POOL_SIZE: " in str(error.value)
     assert "MONGODB_DATABASE: " in str(error.value)
     assert "SECRET" not in str(error.value)
+    assert "SECRET" not in str(error.value.__cause__)  # which a stack trace would show

@@ -155,6 +155,9 @@ async def test_an_insert_needs_no_type_adapter(monkeypatch: pytest.MonkeyPatch) 
     assert (await pupil.insert()).id == pupil.id
 
 
-def test_every_document_has_a_version_and_time_stamps() -> None:
+async def test_every_document_has_a_version_and_time_stamps() -> None:
+    await init_beanie(AsyncMongoMockClient()["college"], document_models=[Pupil])
     assert issubclass(Pupil, Document)
     assert {"id", "version", "created_at", "updated_at"} <= set(Pupil.model_fields)
+    pupil = Pupil.model_validate(WHOLE)
+    assert (pupil.version, pupil.updated_at) == (1, pupil.created_at)
