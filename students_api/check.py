@@ -7,7 +7,8 @@ from beanie import Document, init_beanie
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from students_api import migrate
-from students_api.database import Database, missing_indexes
+from students_api.database import Database
+from students_api.indexes import missing_indexes
 from students_api.settings import Settings
 
 

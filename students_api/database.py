@@ -5,13 +5,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
-from beanie import Document, UpdateResponse
-from beanie.odm.fields import IndexModelField
-from beanie.odm.queries.find import FindOne
+from beanie import UpdateResponse
+from beanie.odm.queries.find import FindMany, FindOne
 from beanie.odm.queries.update import UpdateOne
 from beanie.odm.utils.parsing import parse_obj
 from beanie.odm.utils.projection import get_projection
-from beanie.odm.utils.typing import get_index_attributes
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
 from pydantic import BaseModel
 from pymongo import IndexModel, MongoClient, ReturnDocument
@@ -34,11 +32,12 @@ __all__ = [
     "Database",
     "DatabaseError",
     "DatabaseUnavailable",
+    "IndexModel",
     "ProjectedFindOne",
     "admin_command",
     "error_message",
-    "missing_indexes",
     "open_database",
+    "stored_documents",
     "time_limit",
 ]
 
@@ -133,17 +132,10 @@ def admin_command(port: int, command: dict[str, Any]) -> dict[str, Any]:
         return client.admin.command(command)
 
 
-async def missing_indexes(document: type[Document]) -> list[str]:
-    """The names of the indexes that a document declares, on a field or in its `Settings`, and MongoDB lacks as such."""
-    on_fields = [
-        IndexModelField(IndexModel([(field.alias or name, attributes[0])], **attributes[1]))
-        for name, field in document.model_fields.items()
-        if (attributes := get_index_attributes(field))
-    ]
-    information = await document.get_motor_collection().index_information()
-    existing = IndexModelField.from_motor_index_information(dict(information))
-    declared = [*on_fields, *document.get_settings().indexes]
-    return sorted(index.name for index in IndexModelField.list_difference(declared, existing))
+async def stored_documents(query: FindMany[Any]) -> list[dict[str, Any]]:
+    """What a query of Beanie's finds, as the driver reads it: nothing is validated, each value is of its own type."""
+    documents: list[dict[str, Any]] = await query.motor_cursor.to_list(None)
+    return documents
 
 
 class _ProjectedUpdateOne(UpdateOne):

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from students_api import __version__, documentation, health, migrate, students
 from students_api.database import CommandError, Database, error_message, time_limit
 from students_api.deployment import open_deployment
+from students_api.indexes import create_indexes
 from students_api.problems import answer_with_problems, responses
 from students_api.settings import Settings, StartUpError
 
@@ -27,9 +28,6 @@ DOCUMENTS: list[type[Document]] = [document for resource in RESOURCES for docume
 
 INDEX_SECONDS = 600
 """How long a start may take to build the indexes that are missing."""
-
-INDEX_CONFLICTS = {85, 86}
-"""MongoDB's error codes of an index that exists with another name, or with other options."""
 
 DESCRIPTION = """
 The records of students: create, list, get, update and delete them.
@@ -85,19 +83,21 @@ def create_app(
 async def prepare(database: Database) -> None:
     """Bind the documents to the database, and build the indexes that they declare and it lacks.
 
-    An index that somebody has made over the same fields stays, and the service works with it. Raises `StartUpError`
-    where MongoDB refuses otherwise.
+    What somebody has stored or indexed can be in the way of an index; the service starts without it. Raises
+    `StartUpError` where MongoDB refuses otherwise.
     """
+    await init_beanie(database, document_models=[*DOCUMENTS], skip_indexes=True)
     try:
         with time_limit(INDEX_SECONDS):
-            await init_beanie(database, document_models=[*DOCUMENTS])
+            obstacles = [words for document in DOCUMENTS for words in await create_indexes(document)]
     except CommandError as error:
-        if error.code not in INDEX_CONFLICTS:
-            raise StartUpError(
-                f"The documents' indexes cannot be built. Has the user the role readWrite? {error_message(error)}"
-            ) from error
-        logger.warning("An index is in the way of one that the documents declare: %s", error_message(error))
-        await init_beanie(database, document_models=[*DOCUMENTS], skip_indexes=True)
+        raise StartUpError(
+            f"The documents' indexes cannot be built. Has the user the role readWrite? {error_message(error)}"
+        ) from error
+    for words in obstacles:
+        logger.warning(
+            "An index that the documents declare cannot be built, and lists that need it are slow: %s", words
+        )
 
 
 def _end_with_parent() -> None:

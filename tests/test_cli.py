@@ -195,7 +195,7 @@ async def test_check_names_each_thing_that_is_wrong_and_exits_with_1(
     lines = done.stdout.splitlines()
     assert "WRONG  settings: STUDENTS_API_DATADIR is none of them; is it mistyped?" in lines
     assert any(line.startswith("WRONG  migrations: 2026") and line.endswith("pending") for line in lines)
-    assert any(line.startswith("WRONG  indexes of students: course_1, gpa_1") for line in lines)
+    assert any(line.startswith("WRONG  indexes of students: course_1__id_1, course_1_gpa_-1__id_-1,") for line in lines)
     assert (
         f"WRONG  students {broken}: email: Input should be a bare e-mail address such as jdoe@example.com; "
         "gpa: Input should be less than or equal to 4"

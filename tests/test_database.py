@@ -13,7 +13,7 @@ from pymongo import _csot
 
 import students_api
 from students_api import main, migrate
-from students_api.database import Database, missing_indexes, open_database, time_limit
+from students_api.database import Database, open_database, time_limit
 from students_api.settings import StartUpError
 from students_api.students.student import Student, StudentRead
 from tests.conftest import JANE
@@ -91,17 +91,6 @@ async def test_updates_without_a_projection_are_beanies_own(real_database: Datab
 
 
 @pytest.mark.mongod
-async def test_an_index_of_another_form_counts_as_missing(real_database: Database) -> None:
-    await init_beanie(real_database, document_models=[Student])
-    assert await missing_indexes(Student) == []
-    students = real_database["students"]
-    await students.drop_index("course_1")
-    await students.create_index("course", name="course_1", sparse=True)
-    assert await missing_indexes(Student) == ["course_1"]
-    await students.drop_index("course_1")
-
-
-@pytest.mark.mongod
 async def test_index_builds_and_migrations_may_take_longer_than_an_operation(
     real_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -110,12 +99,17 @@ async def test_index_builds_and_migrations_may_take_longer_than_an_operation(
     async def note(*_: object, **__: object) -> None:
         limits.append(_csot.get_timeout())  # no public name tells it
 
-    monkeypatch.setattr(main, "init_beanie", note)
+    async def create_indexes(_: object) -> list[str]:
+        await note()
+        return []
+
+    monkeypatch.setattr(main, "create_indexes", create_indexes)
     await main.prepare(real_database)
     monkeypatch.setattr(MigrationNode, "run", note)
     with time_limit(7):
         await migrate.run(real_database, backward=False, distance=0)
-    assert limits == [main.INDEX_SECONDS, None]
+    assert set(limits[:-1]) == {main.INDEX_SECONDS}
+    assert limits[-1] is None
 
 
 def test_no_other_module_imports_the_driver() -> None:

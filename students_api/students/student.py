@@ -1,21 +1,23 @@
 """A student: the one declaration of its fields, and the shapes that derive from it."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from beanie import Indexed
 from pydantic import BaseModel, ConfigDict, Field
 
 from students_api.documents import StoredDocument
 from students_api.fields import EmailAddress, NotBoolean, Text
+from students_api.indexes import text_index
 from students_api.shapes import Identified, all_optional, as_stored
 
 
 class StudentFields(BaseModel):
     """The fields of a student, each declared here and nowhere else."""
 
-    name: Annotated[Text, Field(description="The student's full name.", examples=["Jane Doe"])]
+    name: Annotated[Text, Indexed(), Field(description="The student's full name.", examples=["Jane Doe"])]
     email: Annotated[
         EmailAddress,
+        Indexed(),
         Field(description="Where to write to. Several students may share one.", examples=["jdoe@example.com"]),
     ]
     course: Annotated[
@@ -36,6 +38,12 @@ class Student(StoredDocument, StudentFields):
 
     class Settings:
         name = "students"
+        indexes: ClassVar = [
+            [("gpa", -1), ("name", 1)],  # a ranking
+            [("course", 1), ("gpa", -1)],  # the ranking of a course, and of each course in turn
+            [("course", 1), ("name", 1)],  # a class list, and all of them
+            text_index("name", "course", "email"),
+        ]
 
 
 class StudentCreate(StudentFields):
