@@ -35,6 +35,7 @@ __all__ = [
     "IndexModel",
     "ProjectedFindOne",
     "admin_command",
+    "count",
     "error_message",
     "open_database",
     "stored_documents",
@@ -130,6 +131,13 @@ def admin_command(port: int, command: dict[str, Any]) -> dict[str, Any]:
         socketTimeoutMS=10_000,
     ) as client:
         return client.admin.command(command)
+
+
+async def count(query: FindMany[Any]) -> int:
+    """How many documents a query of Beanie's finds, counted in an index: the one of the ids where it finds them all."""
+    conditions = query.get_filter_query()
+    options: dict[str, Any] = {} if conditions else {"hint": "_id_"}
+    return await query.document_model.get_motor_collection().count_documents(conditions, **options)
 
 
 async def stored_documents(query: FindMany[Any]) -> list[dict[str, Any]]:

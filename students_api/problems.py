@@ -71,6 +71,11 @@ def responses(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
     }
 
 
+def invalid(loc: tuple[str, ...], words: str, kind: str) -> RequestValidationError:
+    """The error to raise for a request that breaks a rule which no type expresses."""
+    return RequestValidationError([{"loc": loc, "msg": words, "type": kind}])
+
+
 def answer_with_problems(app: FastAPI) -> None:
     """Make every error that `app` answers a problem, and put the problems' schemas into its OpenAPI document."""
     app.add_exception_handler(HTTPException, _http_error)

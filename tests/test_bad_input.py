@@ -64,7 +64,7 @@ async def test_a_field_that_breaks_its_rule_is_refused_on_create_and_on_update(
     if value is not None:  # which an update passes over
         body = json.dumps({"name": "Jane Roe", field: value}).encode()
         assert is_validation_problem(await send(client, "PUT", f"/students/{jane['id']}", body), "body", field)
-    assert (await client.get("/students/")).json() == {"students": [jane]}
+    assert (await client.get("/students/")).json() == {"students": [jane], "next_cursor": None}
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "-1e999", '"NaN"', '"1e999"', '" nan "'])
@@ -74,7 +74,7 @@ async def test_a_gpa_that_is_not_finite_is_refused_however_it_is_written(
     body = json.dumps(JANE | {"gpa": "HERE"}).replace('"HERE"', number).encode()
     for method, path in (("POST", "/students/"), ("PUT", f"/students/{jane['id']}")):
         assert is_validation_problem(await send(client, method, path, body), "body", "gpa")
-    assert (await client.get("/students/")).json() == {"students": [jane]}
+    assert (await client.get("/students/")).json() == {"students": [jane], "next_cursor": None}
 
 
 @pytest.mark.parametrize("field", ["name", "email", "course", "gpa"])
@@ -102,7 +102,7 @@ async def test_a_body_that_is_no_student_at_all_is_refused(
         answer = await send(client, method, path, body)
         is_validation_problem(answer)
         assert answer.json()["errors"][0]["loc"][0] == "body"
-    assert (await client.get("/students/")).json() == {"students": [jane]}
+    assert (await client.get("/students/")).json() == {"students": [jane], "next_cursor": None}
 
 
 async def test_a_body_of_another_type_is_refused(client: httpx2.AsyncClient, database: Database) -> None:
@@ -150,7 +150,7 @@ async def test_an_unknown_query_parameter_is_refused_on_every_route(
         await client.delete(f"{path}?nmae=Jane"),
     ):
         assert is_validation_problem(answer, "query", "nmae")
-    assert (await client.get("/students/")).json() == {"students": [jane]}
+    assert (await client.get("/students/")).json() == {"students": [jane], "next_cursor": None}
 
 
 async def test_no_error_repeats_the_input(client: httpx2.AsyncClient) -> None:

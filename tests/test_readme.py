@@ -14,6 +14,7 @@ import typer.main
 from students_api.cli import app
 from students_api.main import create_app
 from students_api.settings import Settings, variable
+from students_api.students.student import StudentQuery
 from tests.conftest import cannot_run
 from tests.service import Service
 
@@ -82,6 +83,17 @@ def test_every_route_is_in_the_table() -> None:
             assert f"`{method.upper()} {path}`" in routes
     for path in ("/livez", "/readyz", "/docs", "/redoc", "/openapi.json"):
         assert path in routes
+
+
+def test_the_parameters_and_the_orders_in_the_table_of_lists_exist() -> None:
+    """Those of a field that a school has added need not be there."""
+    table = {name: row[1] for row in rows("Lists") for name in re.findall(r"`(\w+)`", row[0])}
+    parameters = [one["name"] for one in create_app().openapi()["paths"]["/students/"]["get"]["parameters"]]
+    assert len(table) == 15
+    assert set(table) <= set(parameters)
+    named = re.findall(r"`([-\w,]+)`", table["sort"])
+    assert len(named) == 10
+    assert set(named) <= set(StudentQuery.orders)
 
 
 def test_every_command_and_option_is_in_the_table() -> None:

@@ -76,7 +76,7 @@ async def test_list_answers_all_students_in_the_order_of_their_creation(client: 
     created = [(await client.post("/students/", json=JANE | {"name": name})).json() for name in names]
     answer = await client.get("/students/")
     assert answer.status_code == 200
-    assert answer.json() == {"students": created}
+    assert answer.json() == {"students": created, "next_cursor": None}
 
 
 async def test_the_order_is_that_of_the_ids_however_the_students_are_stored(
@@ -91,7 +91,7 @@ async def test_the_order_is_that_of_the_ids_however_the_students_are_stored(
 
 async def test_list_of_no_students_is_empty(client: httpx2.AsyncClient) -> None:
     answer = await client.get("/students/")
-    assert (answer.status_code, answer.json()) == (200, {"students": []})
+    assert (answer.status_code, answer.json()) == (200, {"students": [], "next_cursor": None})
 
 
 async def test_list_takes_a_limit_and_a_skip(client: httpx2.AsyncClient) -> None:
@@ -217,6 +217,6 @@ async def test_paths_are_the_same_with_and_without_a_slash_at_the_end(client: ht
     created = await client.post("/students", json=JANE)
     assert created.status_code == 201
     for path in ("/students", "/students/"):
-        assert (await client.get(path)).json() == {"students": [created.json()]}
+        assert (await client.get(path)).json() == {"students": [created.json()], "next_cursor": None}
     for path in (f"/students/{created.json()['id']}", f"/students/{created.json()['id']}/"):
         assert (await client.get(path)).json() == created.json()

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from beanie import PydanticObjectId, UpdateResponse
 from beanie.operators import Inc, Set
-from fastapi import APIRouter, Depends, HTTPException, Path, Query, Response
+from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request, Response
 
 from students_api.documents import now
 from students_api.fields import DocumentId
@@ -54,12 +54,33 @@ async def create_student(student: StudentCreate) -> Student:
 
 
 @router.get(
-    "/", summary="List students", response_description="The students, in the order of their creation", responses=INVALID
+    "/",
+    summary="List students",
+    response_description="A page of students",
+    response_model=StudentPage,
+    responses=INVALID,
 )
-async def list_students(query: Annotated[StudentQuery, Query()]) -> StudentPage:
-    """Answers up to `limit` students in the order of their creation. Past the last one the list is empty."""
-    students = Student.find_all(skip=query.skip, limit=query.limit, sort="_id", projection_model=StudentRead)
-    return StudentPage.model_construct(students=await students.to_list())
+async def list_students(query: Annotated[StudentQuery, Query()], request: Request) -> Response:
+    """Answers the students that match every filter, a page at a time; past the last one the list is empty.
+
+    The next page is the same request with `cursor` set to the page's `next_cursor`; the header `Link` has it too. A
+    walk by cursor shows each student that is there all along exactly once, whatever is created and deleted meanwhile.
+    """
+    found = await query.page(Student, StudentRead)
+    page = StudentPage.model_validate(
+        {"students": found.documents, "next_cursor": found.next_cursor, "total": found.total}
+    )
+    return Response(
+        page.model_dump_json(
+            by_alias=True,
+            include={"students": {"__all__": query.only}} | dict.fromkeys(("next_cursor", "total"), True)
+            if query.only
+            else None,
+            exclude=None if query.count else {"total"},
+        ),
+        headers={"Link": query.links(request, found.next_cursor)},
+        media_type="application/json",
+    )
 
 
 @router.get(

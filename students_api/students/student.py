@@ -4,10 +4,13 @@ from typing import Annotated, ClassVar
 
 from beanie import Indexed
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.json_schema import SkipJsonSchema
 
 from students_api.documents import StoredDocument
 from students_api.fields import EmailAddress, NotBoolean, Text
+from students_api.filters import served_by_indexes
 from students_api.indexes import text_index
+from students_api.listing import ListQuery
 from students_api.shapes import Identified, all_optional, as_stored
 
 
@@ -60,16 +63,28 @@ class StudentRead(StudentFields, Identified):
     """A student. What an older document lacks, or JSON cannot hold, is `null`."""
 
 
+class StudentItem(StudentRead):
+    """A student in a list, with the keys that `fields` asks for, or all of them."""
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=False)
+
+
 class StudentPage(BaseModel):
-    """A page of students, in the order of their creation."""
+    """A page of students."""
 
-    students: list[StudentRead]
+    students: list[StudentItem]
+    next_cursor: Annotated[
+        str | None,
+        Field(
+            description="Where the next page begins: the parameter `cursor`. `null` on the last page.",
+            examples=[None],
+        ),
+    ]
+    total: Annotated[
+        int | SkipJsonSchema[None], Field(description="How many match the filters; with `count=true`.", examples=[1])
+    ] = None
 
 
-class StudentQuery(BaseModel):
-    """Which students to list. An unknown parameter is an error: a mistyped one must not return everything."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    limit: Annotated[int, Field(ge=1, le=1000, description="How many students at most.", examples=[50])] = 1000
-    skip: Annotated[int, Field(ge=0, le=10_000, description="How many students to pass over.", examples=[100])] = 0
+@served_by_indexes(Student)
+class StudentQuery(ListQuery):
+    """Which students to list, and how."""

@@ -1,0 +1,132 @@
+"""Cursors: where a page of a list ended, as a key in the list's order, from which an index goes on.
+
+A cursor is text for a URL: a digest, then the position as BSON. The digest covers the list's filters and order too, so
+a cursor that is damaged, or used with others, is refused. It keeps no secret and needs none: a position only ever
+becomes operands of comparisons, of the types that are named here.
+"""
+
+import binascii
+import hashlib
+import math
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple, TypeAlias
+
+import bson
+from bson import Decimal128, ObjectId
+from bson.codec_options import CodecOptions
+
+Order: TypeAlias = Sequence[tuple[str, int]]
+"""The keys of a total order, each with its direction: 1 or -1."""
+
+NAN = math.nan
+DIGEST_BYTES = 12
+MAX_SKIP = 2**31
+OPTIONS: CodecOptions[dict[str, Any]] = CodecOptions(
+    tz_aware=True, datetime_conversion=bson.DatetimeConversion.DATETIME_AUTO
+)
+
+# The types that are compared, in MongoDB's order, each with its least value. Null comes before them all, and NaN is the
+# least number, though no comparison finds it.
+# https://www.mongodb.com/docs/manual/reference/bson-type-comparison-order/
+COMPARED: list[tuple[tuple[type, ...], Any]] = [
+    ((int, float, Decimal128), -math.inf),
+    ((str,), ""),
+    ((dict,), {}),
+    ((bytes,), b""),
+    ((ObjectId,), ObjectId(bytes(12))),
+    ((bool,), False),
+    ((datetime,), None),
+]
+
+REPLACED = "\ufffd"
+"""What the driver reads where text is no UTF-8: such text cannot be compared with what is stored."""
+
+
+class Position(NamedTuple):
+    """A place in a list: after the document with these values of the order's keys, and `skip` documents further."""
+
+    values: list[Any] | None = None
+    skip: int = 0
+
+
+def position_after(documents: Sequence[Mapping[str, Any]], order: Order, start: Position) -> Position:
+    """Where a page ends that began at `start`.
+
+    A document with a value that is not compared (a list, a pattern: another program's) is only counted.
+    """
+    for count, document in enumerate(reversed(documents)):
+        values = [document.get(key) for key, _ in order]
+        if all(map(_is_compared, values)):
+            return Position(values, count)
+    return Position(start.values, start.skip + len(documents))
+
+
+def encode(position: Position, context: bytes) -> str:
+    """The cursor for a position in the list that `context` tells from all others."""
+    return sealed(bson.encode({"values": position.values, "skip": position.skip}), context)
+
+
+def decode(cursor: str, context: bytes, order: Order) -> Position:
+    """The position that a cursor for this list holds. Raises `ValueError` where it is none."""
+    try:
+        data = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))[DIGEST_BYTES:]
+        if cursor != sealed(data, context):
+            raise ValueError("damaged, or of another list")
+        match bson.decode(data, OPTIONS):
+            case {"values": None, "skip": int(skip)} if 0 <= skip < MAX_SKIP:
+                return Position(None, skip)
+            case {"values": list(values), "skip": int(skip)} if 0 <= skip < MAX_SKIP and len(values) == len(order):
+                if all(map(_is_compared, values)):
+                    return Position(values, skip)
+    except (binascii.Error, bson.errors.BSONError, UnicodeEncodeError) as error:
+        raise ValueError("no cursor") from error
+    raise ValueError("no position")
+
+
+def after(values: Sequence[Any], order: Order) -> list[dict[str, Any]]:
+    """Conditions, each a range of the order's index, that find all that comes after these values, between them."""
+    conditions = []
+    for depth, (key, direction) in reversed(list(enumerate(order))):
+        same = {key: {"$eq": value} for (key, _), value in zip(order, values[:depth], strict=False)}
+        conditions += [same | beyond for beyond in _beyond(key, direction, values[depth])]
+    return conditions
+
+
+def _beyond(key: str, direction: int, value: Any) -> list[dict[str, Any]]:
+    """Conditions that find what comes after the value, in all types; a comparison of MongoDB's finds one type only."""
+    rank = _rank(value)
+    if rank is None:
+        return [{key: {"$ne": None}}] if direction > 0 else [{key: {"$eq": []}}]
+    if _is_nan(value):
+        return [{key: {"$nin": [None, NAN]}}] if direction > 0 else [{key: {"$in": [[], None]}}]
+    lower = [{"$gte": least} for _, least in COMPARED[:rank]]
+    if direction < 0:
+        return [{key: condition} for condition in ({"$lt": value}, *lower, {"$in": [[], None, NAN]})]
+    not_after = [{key: {"$not": condition}} for condition in ({"$lte": value}, *lower)]
+    return [{"$and": [*not_after, {key: {"$nin": [None, NAN]}}]}]
+
+
+def _rank(value: Any) -> int | None:
+    """Which of the types that are compared, in MongoDB's order; `None` for null and for any other."""
+    if isinstance(value, bson.Code) or (isinstance(value, str) and REPLACED in value):
+        return None
+    ranks = [rank for rank, (kinds, _) in enumerate(COMPARED) if isinstance(value, kinds)]
+    return ranks[-1] if ranks else None  # the last: a boolean is an `int`, too
+
+
+def _is_nan(value: Any) -> bool:
+    if isinstance(value, Decimal128):
+        return value.to_decimal().is_nan()
+    return isinstance(value, float) and math.isnan(value)
+
+
+def _is_compared(value: Any) -> bool:
+    return value is None or _rank(value) is not None
+
+
+def sealed(data: bytes, context: bytes) -> str:
+    """The data with the digest that a cursor of this list has."""
+    digest = hashlib.sha256(hashlib.sha256(context).digest() + data).digest()[:DIGEST_BYTES]
+    return urlsafe_b64encode(digest + data).decode().rstrip("=")

@@ -1,0 +1,169 @@
+"""A filter or an order exists exactly where a declared index serves it: one declaration is all it takes."""
+
+import enum
+from datetime import UTC, datetime
+from typing import Annotated, Any, ClassVar, Literal
+from uuid import UUID
+
+import httpx2
+import pytest
+from beanie import Indexed, PydanticObjectId, init_beanie
+from bson import ObjectId
+from pydantic import BaseModel, Field, HttpUrl, ValidationError
+from pymongo import IndexModel
+
+from students_api.database import Database
+from students_api.documents import StoredDocument
+from students_api.filters import served_by_indexes
+from students_api.indexes import create_indexes
+from students_api.listing import ListQuery
+from students_api.students.student import StudentFields
+
+
+class Colour(enum.Enum):
+    RED = "red"
+    BLUE = "blue"
+
+
+class Address(BaseModel):
+    city: str
+
+
+class PupilFields(StudentFields):
+    year: Annotated[int | None, Indexed(), Field(ge=1, le=9, description="The year of study.", examples=[2])] = None
+    born: Annotated[datetime | None, Indexed(index_type=-1)] = None
+    colour: Annotated[Colour, Indexed()] = Colour.RED
+    house: Annotated[Literal["north", "south"] | None, Indexed()] = None
+    boards: Annotated[bool | None, Indexed()] = None
+    tags: Annotated[list[str], Indexed(), Field(default_factory=list)]
+    key: Annotated[UUID | None, Indexed()] = None
+    tutor: Annotated[PydanticObjectId | None, Indexed()] = None
+    page: Annotated[HttpUrl | None, Indexed()] = None
+    address: Annotated[Address | None, Indexed()] = None
+    badge: Annotated[str | None, Indexed(unique=True)] = None
+    locker: Annotated[int | None, Indexed(sparse=True)] = None
+    notes: str = ""
+    secret: str = ""
+
+
+class Pupil(StoredDocument, PupilFields):
+    class Settings:
+        name = "pupils"
+        indexes: ClassVar[list[Any]] = [
+            IndexModel([("notes", 1)], partialFilterExpression={"year": {"$gt": 2}}),
+            IndexModel([("secret", "hashed")]),
+            [("created_at", 1)],
+            [("address.city", 1)],
+            [("year", 1), ("name", 1)],
+        ]
+
+
+@served_by_indexes(Pupil)
+class PupilQuery(ListQuery):
+    """Which pupils to list."""
+
+
+ANY = object()
+
+
+def test_every_indexed_field_is_a_filter_of_its_own_type() -> None:
+    ranges = {
+        f"{name}__{suffix}" for name in ("gpa", "year", "born", "locker") for suffix in ("gt", "gte", "lt", "lte")
+    }
+    own = {"year", "born", "colour", "house", "boards", "tags", "key", "tutor", "page", "badge", "locker"}
+    assert set(PupilQuery.filters) == {"name", "email", "course", "gpa"} | own | ranges
+    schema = PupilQuery.model_json_schema()["properties"]
+    assert set(schema) == {*ListQuery.model_fields, *PupilQuery.filters, "sort", "fields"}
+    assert schema["year"] == {
+        "type": "array", "maxItems": 20, "title": "Year", "examples": [[2]], "default": None,
+        "items": {"type": "integer", "minimum": -(2**63), "exclusiveMaximum": 2**63},
+        "description": "Equal to this; several times: to any of them. The year of study.",
+    }  # fmt: skip
+    assert schema["born__gte"]["format"] == "date-time"
+
+
+def test_every_index_that_holds_all_documents_is_an_order() -> None:
+    own = ("year", "born", "colour", "house", "boards", "key", "tutor", "page", "badge")
+    single = ("id", "name", "email", "course", "gpa", *own)
+    orders = {*single, *(f"-{name}" for name in single), "year,name", "-year,-name"}
+    assert set(PupilQuery.orders) == orders
+    assert PupilQuery.orders["born"] == [("born", 1), ("_id", 1)]
+    assert PupilQuery.orders["-year,-name"] == [("year", -1), ("name", -1), ("_id", -1)]
+    assert PupilQuery.orders["badge"] == [("badge", 1)]
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"year": ["x"]}, {"year": [2**63]}, {"born": ["soon"]}, {"colour": ["green"]}, {"house": ["west"]},
+        {"boards": ["perhaps"]}, {"key": ["1"]}, {"tutor": ["1"]}, {"notes": ["x"]}, {"secret": ["x"]},
+        {"address": ["x"]}, {"created_at": ["x"]}, {"sort": "locker"}, {"sort": "notes"}, {"sort": "created_at"},
+        {"sort": "address.city"}, {"q": "x"}, {"name__gt": "x"}, {"boards__gt": True}, {"year__gt": 1.5},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_no_index_serves_or_is_of_another_type_is_refused(parameters: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        PupilQuery.model_validate(parameters)
+
+
+async def test_a_value_finds_what_was_stored_of_it(database: Database) -> None:
+    await init_beanie(database, document_models=[Pupil], skip_indexes=True)
+    tutor, key = ObjectId(), UUID(int=7)
+    whole = {
+        "year": 2, "born": datetime(2001, 2, 3, tzinfo=UTC), "colour": "blue", "house": "north", "boards": True,
+        "tags": ["a", "b"], "key": key, "tutor": tutor, "page": "https://example.com/jane", "badge": "B1", "locker": 3,
+    }  # fmt: skip
+    jane = {name: field.examples[0] for name, field in StudentFields.model_fields.items() if field.examples}
+    await Pupil.model_validate(jane | whole).insert()
+    await Pupil.model_validate(jane | {"badge": "B2"}).insert()
+    sent: dict[str, Any] = whole | {"tutor": str(tutor), "key": str(key), "tags": "b", "born": "2001-02-03T00:00:00Z"}
+    for name, value in sent.items():
+        found = await PupilQuery.model_validate({name: [value]}).page(Pupil, Pupil)
+        assert [document["badge"] for document in found.documents] == ["B1"], name
+    for parameters in ({"year__gte": 2}, {"born__lt": "2001-02-04T00:00:00Z"}, {"locker__lte": 3}):
+        found = await PupilQuery.model_validate(parameters).page(Pupil, Pupil)
+        assert [document["badge"] for document in found.documents] == ["B1"], parameters
+
+
+@pytest.mark.mongod
+async def test_a_walk_goes_through_every_order(real_database: Database) -> None:
+    await init_beanie(real_database, document_models=[Pupil], skip_indexes=True)
+    await create_indexes(Pupil)
+    jane = {name: field.examples[0] for name, field in StudentFields.model_fields.items() if field.examples}
+    for number in range(6):
+        more = {
+            "badge": f"B{number}",
+            "year": number % 2 + 1 or None,
+            "born": datetime(2001, 1, 1 + number % 3, tzinfo=UTC),
+        }
+        await Pupil.model_validate(jane | more | {"boards": number % 2 == 0, "key": UUID(int=number % 2)}).insert()
+    for sort in PupilQuery.orders:
+        query: dict[str, Any] = {"sort": sort}
+        whole = (await PupilQuery.model_validate(query).page(Pupil, Pupil)).documents
+        seen: list[dict[str, Any]] = []
+        while len(seen) < 6:
+            page = await PupilQuery.model_validate(query | {"limit": 1}).page(Pupil, Pupil)
+            seen += page.documents
+            query["cursor"] = page.next_cursor
+        assert seen == whole, sort
+        assert query["cursor"] is None
+    await real_database["pupils"].drop()
+
+
+def test_a_field_that_is_called_like_a_parameter_is_a_clear_error() -> None:
+    class Limited(StoredDocument):
+        limit: Annotated[int, Indexed()]
+
+    with pytest.raises(TypeError, match="limit"):
+        served_by_indexes(Limited)(ListQuery)
+
+
+@pytest.mark.mongod
+async def test_without_the_text_index_words_are_no_filter_and_the_answer_says_so(
+    real_client: httpx2.AsyncClient, real_database: Database
+) -> None:
+    await real_database["students"].drop_index("name_text_course_text_email_text")
+    answer = await real_client.get("/students/?q=jane")
+    assert answer.status_code == 503
+    assert "text index" in answer.json()["detail"]

@@ -1,0 +1,128 @@
+"""What MongoDB does for each filter and each order of a list: it goes through an index, and sorts nothing."""
+
+import random
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from beanie import init_beanie
+from bson import ObjectId
+
+from students_api.cursors import encode, position_after
+from students_api.database import open_database, stored_documents
+from students_api.indexes import create_indexes
+from students_api.students.student import Student, StudentQuery, StudentRead
+from tests.conftest import JANE
+
+pytestmark = pytest.mark.mongod
+
+STUDENTS = 4000
+LIMIT = 50
+COURSES = [f"Course {number}" for number in range(8)]
+WHERE = {**JANE, "course": COURSES[3], "gpa": 2.0, "name": "Name 7", "email": "7@example.com"}
+EQUALITIES = [parameter for parameter in StudentQuery.filters if WHERE.get(parameter) is not None]
+RANGES = [
+    (name, parameter) for name in EQUALITIES for parameter in StudentQuery.filters if parameter.startswith(f"{name}__")
+]
+
+
+@pytest.fixture(scope="module", autouse=True)
+async def many_students(mongodb_url: str) -> AsyncIterator[None]:
+    """Students as a school has them: many in a course, some with the same name, some without a GPA."""
+    chance = random.Random(1)
+    async with open_database(mongodb_url, "plans", pool_size=4) as database:
+        await init_beanie(database, document_models=[Student], skip_indexes=True)
+        documents = []
+        for _ in range(STUDENTS):
+            number = chance.randrange(STUDENTS // 2)
+            document = {"_id": ObjectId(), **JANE, "name": f"Name {number}", "email": f"{number}@example.com"}
+            documents.append(document | {"course": chance.choice(COURSES), "gpa": chance.choice([None, 1, 2, 2.5, 3])})
+        await database["students"].insert_many(documents)
+        await create_indexes(Student)
+        yield
+        await database.client.drop_database("plans")
+
+
+def stages(plan: Any) -> list[str]:
+    """The names of all stages of a plan."""
+    if isinstance(plan, list):
+        return [name for each in plan for name in stages(each)]
+    if not isinstance(plan, dict):
+        return []
+    own = [plan["stage"]] if "stage" in plan else []
+    return own + [name for key, each in plan.items() if key != "rejectedPlans" for name in stages(each)]
+
+
+async def explain(**parameters: Any) -> tuple[set[str], int, int]:
+    """What MongoDB did for a list: the stages, how many keys it examined, and how many documents it found."""
+    query = StudentQuery.model_validate({"limit": LIMIT, **parameters})
+    explained = await query.find(Student, StudentRead).motor_cursor.explain()
+    statistics = explained["executionStats"]
+    assert statistics["executionSuccess"]
+    names = set(stages(explained["queryPlanner"]["winningPlan"]))
+    return names, statistics["totalKeysExamined"], statistics["nReturned"]
+
+
+async def cursor_after(count: int, **parameters: Any) -> str | None:
+    """The cursor of the page that comes after so many students."""
+    query = StudentQuery.model_validate({"limit": 1000, **parameters})
+    found = (await stored_documents(query.find(Student, StudentRead).limit(count + 1)))[:count]
+    return encode(position_after(found, query.order, query.position), query.context()) if found else None
+
+
+def is_served(names: set[str], keys: int, found: int) -> bool:
+    """Whether an index gave just the documents that were asked for, in their order; a branch needs a key to end."""
+    return "IXSCAN" in names and not names & {"COLLSCAN", "SORT"} and keys <= max(2 * found, found + 10)
+
+
+@pytest.mark.parametrize("sort", list(StudentQuery.orders))
+async def test_every_order_is_served_from_the_first_page_to_the_last(sort: str) -> None:
+    for count in (0, STUDENTS // 2, STUDENTS - 10):
+        plan = await explain(sort=sort, cursor=await cursor_after(count, sort=sort))
+        assert is_served(*plan), (count, plan)
+        assert plan[2] == min(LIMIT + 1, STUDENTS - count)
+
+
+@pytest.mark.parametrize("parameter", EQUALITIES)
+async def test_every_equality_is_served_in_the_order_of_the_ids(parameter: str) -> None:
+    matching = {parameter: [WHERE[parameter]]}
+    for count in (0, 30):
+        plan = await explain(**matching, cursor=await cursor_after(count, **matching))
+        assert is_served(*plan), (count, plan)
+
+
+@pytest.mark.parametrize(("name", "parameter"), RANGES)
+async def test_every_range_is_served_in_the_order_of_its_key_and_goes_through_an_index_in_any(
+    name: str, parameter: str
+) -> None:
+    matching = {parameter: WHERE[name]}
+    for sort in (name, f"-{name}"):
+        for count in (0, 300):
+            plan = await explain(**matching, sort=sort, cursor=await cursor_after(count, **matching, sort=sort))
+            assert is_served(*plan), (sort, count, plan)
+    for sort in StudentQuery.orders:
+        names, _, _ = await explain(**matching, sort=sort)
+        assert "IXSCAN" in names
+        assert not names & {"COLLSCAN", "SORT"}, sort
+
+
+@pytest.mark.parametrize("sort", ["id", "-id", "gpa", "-gpa", "name", "-name", "course", "-course", "course,-gpa"])
+@pytest.mark.parametrize("courses", [COURSES[:1], COURSES[:3]], ids=["one", "several"])
+async def test_a_course_is_served_in_each_order_that_an_index_has_for_it(sort: str, courses: list[str]) -> None:
+    for count in (0, 200, 450):
+        plan = await explain(course=courses, sort=sort, cursor=await cursor_after(count, course=courses, sort=sort))
+        assert is_served(*plan), (count, plan)
+
+
+async def test_no_combination_of_filters_and_order_scans_the_collection() -> None:
+    for sort in StudentQuery.orders:
+        for matching in [{name: [WHERE[name]]} for name in EQUALITIES] + [{name: WHERE[key]} for key, name in RANGES]:
+            names, _, _ = await explain(**{"course": COURSES[:1], **matching}, sort=sort)
+            assert "COLLSCAN" not in names, (sort, matching)
+
+
+async def test_words_are_found_in_the_text_index() -> None:
+    names, _, found = await explain(q="name 7")
+    assert "TEXT_MATCH" in names
+    assert "COLLSCAN" not in names
+    assert found > 0
