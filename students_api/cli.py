@@ -73,11 +73,12 @@ def serve(
 ) -> None:
     """Run the service, with a local MongoDB of its own where MONGODB_URL is not set."""
     import uvicorn
-    from uvicorn.config import LOGGING_CONFIG, STARTUP_FAILURE
+    from uvicorn.config import STARTUP_FAILURE
     from uvicorn.supervisors import Multiprocess
 
     from students_api.database import open_database
     from students_api.deployment import deployment
+    from students_api.logs import configuration
     from students_api.main import prepare
 
     if reload and workers > 1:
@@ -88,8 +89,7 @@ def serve(
         "workers": workers,
         "reload": reload,
         "timeout_graceful_shutdown": GRACE_SECONDS,
-        "log_config": LOGGING_CONFIG
-        | {"loggers": LOGGING_CONFIG["loggers"] | {"students_api": {"handlers": ["default"], "level": "INFO"}}},
+        "log_config": configuration(),
     }
     logging.config.dictConfig(options["log_config"])  # as uvicorn will; the local MongoDB starts before it
     # uvicorn stops gracefully and then repeats the signal, which by default would end this process before its mongod.

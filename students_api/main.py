@@ -12,12 +12,13 @@ from typing import Any
 
 from beanie import Document, init_beanie
 from fastapi import FastAPI
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from students_api import __version__, documentation, health, migrate, students
 from students_api.database import CommandError, Database, error_message, time_limit
 from students_api.deployment import open_deployment
 from students_api.indexes import create_indexes
+from students_api.middleware import Head, OptionalSlash, RequestId
+from students_api.openapi import describe
 from students_api.problems import answer_with_problems, responses
 from students_api.settings import Settings, StartUpError
 
@@ -25,6 +26,9 @@ logger = logging.getLogger("students_api")
 
 RESOURCES = [students]
 DOCUMENTS: list[type[Document]] = [document for resource in RESOURCES for document in resource.DOCUMENTS]
+
+ANYWHERE = (HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.SERVICE_UNAVAILABLE)
+"""The problems that every operation can answer with."""
 
 INDEX_SECONDS = 600
 """How long a start may take to build the indexes that are missing."""
@@ -72,11 +76,14 @@ def create_app(
         lifespan=lifespan,
     )
     app.add_middleware(OptionalSlash, collections=frozenset(resource.router.prefix for resource in RESOURCES))
+    app.add_middleware(Head)
+    app.add_middleware(RequestId)  # the last one added is the first to be asked
     answer_with_problems(app)
     for resource in RESOURCES:
-        app.include_router(resource.router, responses=responses(HTTPStatus.SERVICE_UNAVAILABLE))
+        app.include_router(resource.router, responses=responses(*ANYWHERE))
     app.include_router(health.router)
     documentation.add_documentation(app)
+    describe(app)
     return app
 
 
@@ -109,22 +116,6 @@ def _end_with_parent() -> None:
 
     if parent := multiprocessing.parent_process():
         threading.Thread(target=wait_for, args=(parent,), name="parent", daemon=True).start()
-
-
-class OptionalSlash:
-    """The same answer with and without a slash at the end of the path; Starlette would redirect, and trust `Host`."""
-
-    def __init__(self, app: ASGIApp, collections: frozenset[str]) -> None:
-        self.app = app
-        self.collections = collections
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer as ASGI has it."""
-        if scope["type"] == "http":
-            root, path = scope.get("root_path", ""), scope["path"]
-            path = path.removeprefix(root).removesuffix("/")
-            scope["path"] = root + path + ("/" if path in self.collections or not path else "")
-        await self.app(scope, receive, send)
 
 
 app = create_app()

@@ -10,14 +10,20 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
-from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
+from starlette.routing import Match, Mount
 
 from students_api.database import DatabaseError, DatabaseUnavailable, error_message
+from students_api.middleware import REQUEST_ID, request_id
 
 logger = logging.getLogger("students_api")
 
 MEDIA_TYPE = "application/problem+json"
+
+UNAVAILABLE = "The database does not answer. Try again soon."
+UNKNOWN_OUTCOME = "The database does not answer. The change may have been made all the same: look before you repeat it."
+UNFORESEEN = "Something unforeseen happened. It is not your fault; the service's log has it under the request's id."
+RETRY_AFTER_SECONDS = 5
 
 UNREADABLE_BODY = (HTTPStatus.BAD_REQUEST, "There was an error parsing the body")
 """FastAPI's answer to a body on which Python's JSON parser gives up, rather than finding an error in it."""
@@ -33,6 +39,13 @@ class Problem(BaseModel):
         str, Field(description="What happened, for a person.", examples=["Student 5eb7cf5a86d9755df3a6c593 not found"])
     ]
     instance: Annotated[str, Field(description="The path that was asked for.", examples=["/students/"])]
+    request_id: Annotated[
+        str,
+        Field(
+            description="The request's id, which the service's log has too.",
+            examples=["b5a1a1a0c0f34c0f8a3c5d8e7f6a9b2c"],
+        ),
+    ]
     outcome: Annotated[
         Literal["unknown"] | None,
         Field(description="There where a change may have been made all the same, after 503.", examples=["unknown"]),
@@ -55,20 +68,7 @@ class ValidationProblem(Problem):
 
 def responses(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
     """The OpenAPI description of the problems that an operation can answer with, for its `responses=`."""
-    return {
-        int(status): {
-            "description": status.phrase,
-            "content": {
-                MEDIA_TYPE: {
-                    "schema": {
-                        "$ref": "#/components/schemas/"
-                        + ("ValidationProblem" if status == HTTPStatus.UNPROCESSABLE_ENTITY else "Problem")
-                    }
-                }
-            },
-        }
-        for status in statuses
-    }
+    return {int(status): {"description": status.phrase, "content": {MEDIA_TYPE: {}}} for status in statuses}
 
 
 def invalid(loc: tuple[str, ...], words: str, kind: str) -> RequestValidationError:
@@ -77,23 +77,12 @@ def invalid(loc: tuple[str, ...], words: str, kind: str) -> RequestValidationErr
 
 
 def answer_with_problems(app: FastAPI) -> None:
-    """Make every error that `app` answers a problem, and put the problems' schemas into its OpenAPI document."""
+    """Make every error that `app` answers a problem."""
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _invalid_request)
     for error in DatabaseUnavailable:
         app.add_exception_handler(error, _database_unavailable)
     app.add_exception_handler(Exception, _unforeseen)
-    generate = app.openapi
-    _, definitions = models_json_schema(
-        [(Problem, "serialization"), (ValidationProblem, "serialization")], ref_template="#/components/schemas/{model}"
-    )
-
-    def openapi() -> dict[str, Any]:
-        document = generate()
-        document["components"]["schemas"] |= definitions["$defs"]
-        return document
-
-    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's own documented way to extend the document
 
 
 def _problem(
@@ -105,25 +94,37 @@ def _problem(
         "status": int(status),
         "detail": detail,
         "instance": quote(request.scope["path"]),
+        "request_id": request_id.get(),
     }
-    return JSONResponse(problem | more, status, headers, MEDIA_TYPE)
+    # The handler of what is unforeseen answers outside of all middleware, so the id is added here.
+    return JSONResponse(problem | more, status, {REQUEST_ID: request_id.get(), **(headers or {})}, MEDIA_TYPE)
 
 
 def _http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    status, detail = HTTPStatus(error.status_code), error.detail
+    status, detail, headers = HTTPStatus(error.status_code), error.detail, dict(error.headers or {})
     if (status, detail) == UNREADABLE_BODY:
         # Its bytes are no text, or its nesting or a number in it has no end. To a client it is no JSON, as any other.
         return _invalid_request(
             request, RequestValidationError([{"type": "json_invalid", "loc": ("body",), "msg": "JSON decode error"}])
         )
-    if detail == status.phrase:
-        match status:
-            case HTTPStatus.NOT_FOUND:
-                detail = "There is nothing at this path. /docs lists what there is."
-            case HTTPStatus.METHOD_NOT_ALLOWED:
-                detail = "This path does not take this method. /docs lists those that it takes."
-    return _problem(request, status, detail, error.headers)
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(_methods(request))
+        detail = f"This path does not take this method. It takes {headers['Allow']}."
+    elif (status, detail) == (HTTPStatus.NOT_FOUND, status.phrase):
+        detail = "There is nothing at this path. /docs lists what there is."
+    return _problem(request, status, detail, headers)
+
+
+def _methods(request: Request) -> list[str]:
+    """The methods that the request's path takes, on any of its routes. Where GET goes, HEAD does; a mount has files."""
+    routes = [route for route in request.app.router.routes if not isinstance(route, Mount)]
+    methods = [
+        method
+        for method in ("GET", "POST", "PUT", "PATCH", "DELETE")
+        if any(route.matches({**request.scope, "method": method})[0] == Match.FULL for route in routes)
+    ] or ["GET"]
+    return ["GET", "HEAD", *methods[1:]] if "GET" in methods else methods
 
 
 def _invalid_request(request: Request, error: Exception) -> JSONResponse:
@@ -138,16 +139,11 @@ def _invalid_request(request: Request, error: Exception) -> JSONResponse:
 def _database_unavailable(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, DatabaseError)
     logger.error("MongoDB does not answer: %s", error_message(error))
-    status, headers = HTTPStatus.SERVICE_UNAVAILABLE, {"Retry-After": "5"}
+    status, headers = HTTPStatus.SERVICE_UNAVAILABLE, {"Retry-After": str(RETRY_AFTER_SECONDS)}
     if request.method in {"GET", "HEAD"}:
-        return _problem(request, status, "The database does not answer. Try again soon.", headers)
-    detail = "The database does not answer. The change may have been made all the same: look before you repeat it."
-    return _problem(request, status, detail, headers, outcome="unknown")
+        return _problem(request, status, UNAVAILABLE, headers)
+    return _problem(request, status, UNKNOWN_OUTCOME, headers, outcome="unknown")
 
 
 def _unforeseen(request: Request, _error: Exception) -> JSONResponse:
-    return _problem(
-        request,
-        HTTPStatus.INTERNAL_SERVER_ERROR,
-        "Something unforeseen happened, and it has been logged. It is not your fault.",
-    )
+    return _problem(request, HTTPStatus.INTERNAL_SERVER_ERROR, UNFORESEEN)

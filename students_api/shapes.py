@@ -7,6 +7,7 @@ from typing import Annotated, Any, TypeVar, cast
 from bson import Decimal128, ObjectId
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     GetCoreSchemaHandler,
@@ -17,7 +18,10 @@ from pydantic import (
     model_validator,
 )
 from pydantic.fields import FieldInfo
+from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import CoreSchema, core_schema
+
+from students_api.conditional import etag, version_of
 
 Shape = TypeVar("Shape", bound=BaseModel)
 
@@ -41,7 +45,7 @@ def _json_value(value: Any) -> Any:
 
 
 class Identified(BaseModel):
-    """What every response about a document holds beside the document's own fields."""
+    """What every response about a document holds beside the document's own fields; the version shows as its ETag."""
 
     model_config = ConfigDict(json_schema_serialization_defaults_required=True, validate_by_name=True)
 
@@ -56,6 +60,12 @@ class Identified(BaseModel):
             examples=["5eb7cf5a86d9755df3a6c593"],
         ),
     ]
+    version: SkipJsonSchema[Annotated[int, BeforeValidator(version_of), Field(exclude=True)]] = 0
+
+    @property
+    def etag(self) -> str:
+        """The document's entity tag."""
+        return etag(self.version)
 
 
 def all_optional(shape: type[Shape]) -> type[Shape]:

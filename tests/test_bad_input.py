@@ -45,7 +45,7 @@ def is_validation_problem(answer: httpx2.Response, *loc: str) -> bool:
     assert answer.status_code == 422, answer.text
     assert answer.headers["Content-Type"] == "application/problem+json"
     problem = answer.json()
-    assert list(problem) == ["type", "title", "status", "detail", "instance", "errors"]
+    assert list(problem) == ["type", "title", "status", "detail", "instance", "request_id", "errors"]
     assert problem["status"] == 422
     assert all(list(error) == ["loc", "msg", "type"] for error in problem["errors"])
     return list(loc) in [error["loc"] for error in problem["errors"]]
@@ -105,24 +105,17 @@ async def test_a_body_that_is_no_student_at_all_is_refused(
     assert (await client.get("/students/")).json() == {"students": [jane], "next_cursor": None}
 
 
-async def test_a_body_of_another_type_is_refused(client: httpx2.AsyncClient, database: Database) -> None:
-    for content_type in ("text/plain", "application/x-www-form-urlencoded", "nonsense"):
-        answer = await client.post("/students/", content=json.dumps(JANE), headers={"Content-Type": content_type})
-        is_validation_problem(answer)
-    assert await database["students"].count_documents({}) == 0
-
-
 @pytest.mark.parametrize(
     "student_id",
     ["1", "x" * 24, "5eb7cf5a86d9755df3a6c59", "5eb7cf5a86d9755df3a6c5933", "null", "%00", "%F0%9F%8E%93", "a" * 4000,
      "5eb7cf5a86d9755df3a6c59%0A", "5eb7cf5a86d9755df3a6c593%0A", "{$ne:null}", "\uff15eb7cf5a86d9755df3a6c593"],
     ids=lambda value: value[:25],
 )  # fmt: skip
-@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
+@pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE"])
 async def test_an_id_that_is_not_24_hex_digits_is_refused(
     client: httpx2.AsyncClient, method: str, student_id: str
 ) -> None:
-    answer = await client.request(method, f"/students/{student_id}", json={} if method == "PUT" else None)
+    answer = await client.request(method, f"/students/{student_id}", json={} if method in {"PUT", "PATCH"} else None)
     assert is_validation_problem(answer, "path", "id")
 
 
@@ -147,6 +140,7 @@ async def test_an_unknown_query_parameter_is_refused_on_every_route(
         await client.post("/students/?nmae=Jane", json=JANE),
         await client.get(f"{path}?nmae=Jane"),
         await client.put(f"{path}?nmae=Jane", json={"gpa": 1}),
+        await client.patch(f"{path}?nmae=Jane", json={"gpa": 1}),
         await client.delete(f"{path}?nmae=Jane"),
     ):
         assert is_validation_problem(answer, "query", "nmae")

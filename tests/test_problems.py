@@ -1,6 +1,7 @@
 """Every error is a problem, whatever went wrong."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import nullcontext
 from typing import Any, cast
@@ -30,7 +31,8 @@ def problem_of(answer: httpx2.Response, status: int, title: str) -> dict[str, An
     assert answer.status_code == status
     assert answer.headers["Content-Type"] == "application/problem+json"
     problem: dict[str, Any] = answer.json()
-    assert list(problem) == ["type", "title", "status", "detail", "instance"]
+    assert list(problem) == ["type", "title", "status", "detail", "instance", "request_id"]
+    assert problem["request_id"] == answer.headers["X-Request-ID"]
     assert (problem["type"], problem["title"], problem["status"]) == ("about:blank", title, status)
     return problem
 
@@ -55,11 +57,25 @@ async def test_a_path_that_is_not_there_gets_404(client: httpx2.AsyncClient, pat
     assert "/docs" in problem["detail"]
 
 
-async def test_a_method_that_a_path_does_not_take_gets_405(client: httpx2.AsyncClient) -> None:
-    answer = await client.put("/students/", json={})
-    problem = problem_of(answer, 405, "Method Not Allowed")
-    assert "/docs" in problem["detail"]
-    assert set(answer.headers["Allow"].split(", ")) <= {"GET", "POST"}
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("PUT", "/students/", "GET, HEAD, POST"),
+        ("OPTIONS", "/students", "GET, HEAD, POST"),
+        ("POST", f"/students/{NO_STUDENT}", "GET, HEAD, PUT, PATCH, DELETE"),
+        ("FETCH", f"/students/{NO_STUDENT}/", "GET, HEAD, PUT, PATCH, DELETE"),
+        ("POST", "/livez", "GET, HEAD"),
+        ("DELETE", "/docs", "GET, HEAD"),
+        ("POST", "/openapi.json", "GET, HEAD"),
+        ("POST", "/docs-assets/swagger-ui.css", "GET, HEAD"),
+    ],
+)
+async def test_405_names_all_methods_of_the_path(
+    client: httpx2.AsyncClient, method: str, path: str, allowed: str
+) -> None:
+    answer = await client.request(method, path)
+    assert allowed in problem_of(answer, 405, "Method Not Allowed")["detail"]
+    assert answer.headers["Allow"] == allowed
 
 
 async def test_an_error_that_a_developer_raises_keeps_its_words() -> None:
@@ -109,8 +125,24 @@ async def test_a_write_that_may_have_been_made_all_the_same_says_so(
 async def test_what_is_unforeseen_gets_500_without_a_word_of_it(client: httpx2.AsyncClient, broken_reads: Any) -> None:
     broken_reads(RuntimeError("SECRET"))
     answer = await client.get(f"/students/{NO_STUDENT}")
-    problem_of(answer, 500, "Internal Server Error")
+    assert problem_of(answer, 500, "Internal Server Error")["request_id"] != "-"
     assert "SECRET" not in answer.text
+
+
+@pytest.mark.parametrize("given", ["a", "0123456789abcdef", "A-b_c.d:e=f+g/h@i", "x" * 128])
+async def test_a_well_formed_request_id_is_taken(client: httpx2.AsyncClient, given: str) -> None:
+    for path, status in (("/students/", 200), ("/nothing", 404), ("/students/1", 422), ("/livez", 200), ("/docs", 200)):
+        answer = await client.get(path, headers={"X-Request-ID": given})
+        assert answer.status_code == status
+        assert answer.headers.get_list("X-Request-ID") == [given]
+
+
+@pytest.mark.parametrize("given", [None, "", "x" * 129, "a b", "a\tb", 'a"b', "a,b", "\xe9", "a;b", "{}"])
+async def test_any_other_is_replaced_by_a_new_one(client: httpx2.AsyncClient, given: str | None) -> None:
+    headers = [] if given is None else [(b"X-Request-ID", given.encode("latin-1"))]
+    made = {(await client.get("/students/", headers=headers)).headers["X-Request-ID"] for _ in range(2)}
+    assert len(made) == 2
+    assert all(re.fullmatch("[0-9a-f]{32}", one) for one in made)
 
 
 async def test_livez_answers_and_readyz_asks_the_database(client: httpx2.AsyncClient) -> None:

@@ -20,6 +20,8 @@ async def test_create_answers_201_with_the_student_and_its_new_id(client: httpx2
     assert list(JANE)[:4] == ["name", "email", "course", "gpa"]
     assert answer.json() == {"id": answer.json()["id"], **JANE}
     assert ObjectId.is_valid(answer.json()["id"])
+    assert answer.headers["Location"] == f"/students/{answer.json()['id']}"
+    assert (await client.get(answer.headers["Location"])).json() == answer.json()
 
 
 async def test_create_makes_the_id_itself_and_ignores_other_keys(client: httpx2.AsyncClient) -> None:
@@ -184,6 +186,30 @@ async def test_updates_of_different_fields_at_once_are_both_kept(
     assert (await client.get(f"/students/{jane['id']}")).json() == jane | {"name": "Jane Roe", "course": "Physics"}
 
 
+async def test_patch_does_what_put_does_and_takes_a_merge_patch(
+    client: httpx2.AsyncClient, jane: dict[str, Any]
+) -> None:
+    path = f"/students/{jane['id']}"
+    assert (await client.patch(path, json={"gpa": 3.5})).json() == jane | {"gpa": 3.5}
+    patch = {"Content-Type": "application/merge-patch+json; charset=utf-8"}
+    answer = await client.patch(path, content='{"name": "Jane Roe", "course": null}', headers=patch)
+    assert (answer.status_code, answer.json()) == (200, jane | {"gpa": 3.5, "name": "Jane Roe"})
+    assert (await client.patch(path, content="{}", headers=patch)).json() == answer.json()
+    assert (await client.patch(path, content='{"gpa": 5}', headers=patch)).status_code == 422
+    assert (await client.get(path)).json() == answer.json()
+
+
+async def test_head_answers_as_get_does_without_the_body(client: httpx2.AsyncClient, jane: dict[str, Any]) -> None:
+    student = f"/students/{jane['id']}"
+    for path in ("/students/", "/students?limit=x", student, f"/students/{NO_STUDENT}", "/livez", "/readyz", "/docs",
+                 "/redoc", "/openapi.json", "/nothing", "/docs-assets/favicon.png"):  # fmt: skip
+        of_get, of_head = await client.get(path), await client.head(path)
+        assert (of_head.status_code, of_head.content) == (of_get.status_code, b"")
+        for answer in (of_get, of_head):
+            del answer.headers["X-Request-ID"]
+        assert of_head.headers == of_get.headers
+
+
 async def test_delete_answers_204_without_a_body_and_the_student_is_gone(
     client: httpx2.AsyncClient, jane: dict[str, Any]
 ) -> None:
@@ -198,7 +224,9 @@ async def test_one_of_ten_deletions_at_once_answers_204(client: httpx2.AsyncClie
 
 
 @pytest.mark.parametrize(
-    ("method", "body"), [("GET", None), ("PUT", {"gpa": 1}), ("PUT", {}), ("DELETE", None)], ids=str
+    ("method", "body"),
+    [("GET", None), ("PUT", {"gpa": 1}), ("PUT", {}), ("PATCH", {"gpa": 1}), ("DELETE", None)],
+    ids=str,
 )
 async def test_a_student_that_is_not_there_gets_404(client: httpx2.AsyncClient, method: str, body: Any) -> None:
     answer = await client.request(method, f"/students/{NO_STUDENT}", json=body)
@@ -210,6 +238,7 @@ async def test_a_student_that_is_not_there_gets_404(client: httpx2.AsyncClient, 
         "status": 404,
         "detail": f"Student {NO_STUDENT} not found",
         "instance": f"/students/{NO_STUDENT}",
+        "request_id": answer.headers["X-Request-ID"],
     }
 
 

@@ -1,22 +1,25 @@
 """The routes of the resource `/students/`."""
 
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Any
 
 from beanie import PydanticObjectId, UpdateResponse
 from beanie.operators import Inc, Set
 from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request, Response
 
+from students_api.conditional import IfMatch, IfNoneMatch, etag
 from students_api.documents import now
 from students_api.fields import DocumentId
+from students_api.negotiation import JSON, MERGE_PATCH, AnswersJson, body_of
+from students_api.openapi import ETAG, LINK, LOCATION, answer
 from students_api.parameters import NoParameters
 from students_api.problems import responses
 from students_api.students.student import Student, StudentCreate, StudentPage, StudentQuery, StudentRead, StudentUpdate
 
 router = APIRouter(prefix="/students", tags=["students"])
 
-INVALID = responses(HTTPStatus.UNPROCESSABLE_ENTITY)
-NOT_FOUND_OR_INVALID = responses(HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY)
+CHANGED = (HTTPStatus.NOT_FOUND, HTTPStatus.NOT_ACCEPTABLE, HTTPStatus.PRECONDITION_FAILED)
+UNREADABLE = (HTTPStatus.UNSUPPORTED_MEDIA_TYPE, HTTPStatus.UNPROCESSABLE_ENTITY)
 
 StudentId = Annotated[
     DocumentId, Path(alias="id", description="The student's id.", examples=["5eb7cf5a86d9755df3a6c593"])
@@ -39,18 +42,28 @@ async def find_student(student_id: StudentId) -> StudentRead:
 StoredStudent = Annotated[StudentRead, Depends(find_student)]
 
 
+async def not_found_or_changed(student_id: PydanticObjectId) -> HTTPException:
+    """The error to raise where no student has this id and meets the conditions."""
+    student = await find_student(student_id)
+    words = f"Student {student_id} is not as it was under your ETag. Get it again, and change what it is now."
+    return HTTPException(HTTPStatus.PRECONDITION_FAILED, words, {"ETag": student.etag})
+
+
 @router.post(
     "/",
     status_code=HTTPStatus.CREATED,
     summary="Create a student",
     response_description="The student as stored, with its new id",
     response_model=StudentRead,
-    responses=INVALID,
-    dependencies=[NoParameters],
+    responses=answer(HTTPStatus.CREATED, ETAG | LOCATION) | responses(HTTPStatus.NOT_ACCEPTABLE, *UNREADABLE),
+    dependencies=[NoParameters, AnswersJson, body_of(JSON)],
 )
-async def create_student(student: StudentCreate) -> Student:
+async def create_student(student: StudentCreate, request: Request, response: Response) -> Student:
     """Stores a new student and answers it with the id that the server made. An id in the body is ignored."""
-    return await Student(**student.model_dump()).insert()
+    stored = await Student(**student.model_dump()).insert()
+    response.headers["ETag"] = etag(stored.version)
+    response.headers["Location"] = request.scope.get("root_path", "") + router.url_path_for("get_student", id=stored.id)
+    return stored
 
 
 @router.get(
@@ -58,7 +71,8 @@ async def create_student(student: StudentCreate) -> Student:
     summary="List students",
     response_description="A page of students",
     response_model=StudentPage,
-    responses=INVALID,
+    responses=answer(HTTPStatus.OK, LINK) | responses(HTTPStatus.NOT_ACCEPTABLE, HTTPStatus.UNPROCESSABLE_ENTITY),
+    dependencies=[AnswersJson],
 )
 async def list_students(query: Annotated[StudentQuery, Query()], request: Request) -> Response:
     """Answers the students that match every filter, a page at a time; past the last one the list is empty.
@@ -87,11 +101,17 @@ async def list_students(query: Annotated[StudentQuery, Query()], request: Reques
     "/{id}",
     summary="Get a student",
     response_description="The student",
-    responses=NOT_FOUND_OR_INVALID,
-    dependencies=[NoParameters],
+    response_model=StudentRead,
+    responses=answer(HTTPStatus.OK, ETAG)
+    | answer(HTTPStatus.NOT_MODIFIED, ETAG, "The student is as it was under that ETag")
+    | responses(HTTPStatus.NOT_FOUND, HTTPStatus.NOT_ACCEPTABLE, HTTPStatus.UNPROCESSABLE_ENTITY),
+    dependencies=[NoParameters, AnswersJson],
 )
-async def get_student(student: StoredStudent) -> StudentRead:
+async def get_student(student: StoredStudent, if_none_match: IfNoneMatch, response: Response) -> Any:
     """Answers the student with this id."""
+    if student.version in if_none_match:
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers={"ETag": student.etag})
+    response.headers["ETag"] = student.etag
     return student
 
 
@@ -99,23 +119,47 @@ async def get_student(student: StoredStudent) -> StudentRead:
     "/{id}",
     summary="Update a student",
     response_description="The student after the change",
-    responses=NOT_FOUND_OR_INVALID,
-    dependencies=[NoParameters],
+    responses=answer(HTTPStatus.OK, ETAG) | responses(*CHANGED, *UNREADABLE),
+    dependencies=[NoParameters, AnswersJson, body_of(JSON)],
 )
-async def update_student(student_id: StudentId, update: StudentUpdate) -> StudentRead:
+async def update_student(
+    student_id: StudentId, update: StudentUpdate, if_match: IfMatch, response: Response
+) -> StudentRead:
     """Changes the fields given, all of them or none, and answers the student after the change.
 
-    Fields that are missing or `null` stay as they are. An empty object changes nothing.
+    Fields that are missing or `null` stay as they are. An empty object changes nothing. With `If-Match` the change is
+    made only if nobody else has changed the student since its `ETag` was read.
     """
     changes = update.model_dump(exclude_none=True)
-    if not changes:
-        return await find_student(student_id)
-    student: StudentRead | None = await Student.find_one(Student.id == student_id, projection_model=StudentRead).update(
-        Set({**changes, "updated_at": now()}), Inc({"version": 1}), response_type=UpdateResponse.NEW_DOCUMENT
-    )
+    query = Student.find_one(Student.id == student_id, *if_match, projection_model=StudentRead)
+    if changes:
+        change = Set({**changes, "updated_at": now()}), Inc({"version": 1})
+        query = query.update(*change, response_type=UpdateResponse.NEW_DOCUMENT)
+    student: StudentRead | None = await query
     if student is None:
-        raise not_found(student_id)
+        raise await not_found_or_changed(student_id)
+    response.headers["ETag"] = student.etag
     return student
+
+
+@router.patch(
+    "/{id}",
+    summary="Patch a student",
+    response_description="The student after the change",
+    responses=answer(HTTPStatus.OK, ETAG) | responses(*CHANGED, *UNREADABLE),
+    dependencies=[NoParameters, AnswersJson, body_of(JSON, MERGE_PATCH)],
+    openapi_extra={
+        "requestBody": {"content": {MERGE_PATCH: {"schema": {"$ref": "#/components/schemas/StudentUpdate"}}}}
+    },
+)
+async def patch_student(
+    student_id: StudentId, update: StudentUpdate, if_match: IfMatch, response: Response
+) -> StudentRead:
+    """Does what an update by PUT does, and takes `application/merge-patch+json` as well.
+
+    Other than in RFC 7396, a field that is `null` stays as it is: every student has all fields.
+    """
+    return await update_student(student_id, update, if_match, response)
 
 
 @router.delete(
@@ -124,11 +168,11 @@ async def update_student(student_id: StudentId, update: StudentUpdate) -> Studen
     response_class=Response,  # without a Content-Type, as it has no content
     summary="Delete a student",
     response_description="The student is gone",
-    responses=NOT_FOUND_OR_INVALID,
+    responses=responses(HTTPStatus.NOT_FOUND, HTTPStatus.PRECONDITION_FAILED, HTTPStatus.UNPROCESSABLE_ENTITY),
     dependencies=[NoParameters],
 )
-async def delete_student(student_id: StudentId) -> None:
-    """Deletes the student with this id, for good."""
-    result = await Student.find_one(Student.id == student_id).delete()
+async def delete_student(student_id: StudentId, if_match: IfMatch) -> None:
+    """Deletes the student with this id, for good; with `If-Match`, only if nobody has changed it."""
+    result = await Student.find_one(Student.id == student_id, *if_match).delete()
     if result is None or not result.deleted_count:
-        raise not_found(student_id)
+        raise await not_found_or_changed(student_id)

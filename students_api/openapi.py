@@ -1,0 +1,121 @@
+"""The OpenAPI document: what FastAPI derives from the routes, and what it cannot know of headers and problems."""
+
+import re
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI
+from pydantic.json_schema import models_json_schema
+
+from students_api.middleware import REQUEST_ID
+from students_api.problems import (
+    MEDIA_TYPE,
+    RETRY_AFTER_SECONDS,
+    UNAVAILABLE,
+    UNFORESEEN,
+    UNKNOWN_OUTCOME,
+    Problem,
+    ValidationProblem,
+)
+
+EXAMPLE_ID = "5eb7cf5a86d9755df3a6c593"
+EXAMPLE_REQUEST_ID = Problem.model_fields["request_id"].examples[0]  # type: ignore[index]  # it has one
+
+
+def header(description: str, example: str, kind: str = "string") -> dict[str, Any]:
+    """The description of a header."""
+    return {"description": description, "schema": {"type": kind}, "example": example}
+
+
+ETAG = {"ETag": header("The version of the student, for `If-Match` and `If-None-Match`.", '"1"')}
+LOCATION = {"Location": header("The path of the new student.", f"/students/{EXAMPLE_ID}")}
+LINK = {
+    "Link": header(
+        "The addresses of the first page and of the next one (RFC 8288).",
+        '</students/?limit=50>; rel="first", </students/?limit=50&cursor=0KpWQp0w>; rel="next"',
+    )
+}
+EVERYWHERE = {
+    REQUEST_ID: header("The request's id: the one that it came with, if that is well formed.", EXAMPLE_REQUEST_ID)
+}
+
+# Of each problem: an example of its detail, and the headers that come with it.
+PROBLEMS: dict[HTTPStatus, tuple[str, dict[str, Any]]] = {
+    HTTPStatus.NOT_FOUND: (f"Student {EXAMPLE_ID} not found", {}),
+    HTTPStatus.NOT_ACCEPTABLE: (
+        "Answers are application/json; the request's Accept header has to allow that.", {}
+    ),
+    HTTPStatus.PRECONDITION_FAILED: (
+        f"Student {EXAMPLE_ID} is not as it was under your ETag. Get it again, and change what it is now.", ETAG
+    ),
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: (
+        "The body's Content-Type has to be application/json.",
+        {"Accept": header("The types that the body can have.", "application/json")},
+    ),
+    HTTPStatus.UNPROCESSABLE_ENTITY: ("", {}),  # it depends on the operation
+    HTTPStatus.INTERNAL_SERVER_ERROR: (UNFORESEEN, {}),
+    HTTPStatus.SERVICE_UNAVAILABLE: (
+        UNAVAILABLE,
+        {"Retry-After": header("After how many seconds to try again.", str(RETRY_AFTER_SECONDS), "integer")},
+    ),
+}  # fmt: skip
+
+
+def describe(app: FastAPI) -> None:
+    """Have the OpenAPI document of `app` describe the problems of each operation, and the headers of each answer."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            document = generate()
+            _, definitions = models_json_schema(
+                [(Problem, "serialization"), (ValidationProblem, "serialization")],
+                ref_template="#/components/schemas/{model}",
+            )
+            document["components"]["schemas"] |= definitions["$defs"]
+            for path, operations in document["paths"].items():
+                for method, operation in operations.items():
+                    _complete(operation, path, method)
+        return app.openapi_schema or {}
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's own documented way to extend the document
+
+
+def answer(status: HTTPStatus, headers: dict[str, Any], description: str = "") -> dict[int | str, dict[str, Any]]:
+    """The OpenAPI description of an answer with headers, for an operation's `responses=`."""
+    return {int(status): {"headers": headers} | ({"description": description} if description else {})}
+
+
+def _complete(operation: dict[str, Any], path: str, method: str) -> None:
+    for code, response in operation["responses"].items():
+        response["headers"] = response.get("headers", {}) | EVERYWHERE
+        if MEDIA_TYPE not in response.get("content", {}):
+            continue
+        status = HTTPStatus(int(code))
+        detail, headers = PROBLEMS[status]
+        response["headers"] |= headers
+        example = {
+            "type": "about:blank",
+            "title": status.phrase,
+            "status": int(status),
+            "detail": detail,
+            "instance": re.sub(r"{\w+}", EXAMPLE_ID, path),
+            "request_id": EXAMPLE_REQUEST_ID,
+        }
+        if status == HTTPStatus.UNPROCESSABLE_ENTITY:
+            error = _invalid_body if "requestBody" in operation else _invalid_id if "{" in path else _invalid_query
+            example |= {"detail": f"{' '.join(error['loc'])}: {error['msg']}", "errors": [error]}
+        if status == HTTPStatus.SERVICE_UNAVAILABLE and method != "get":
+            example |= {"detail": UNKNOWN_OUTCOME, "outcome": "unknown"}
+        shape = ValidationProblem if status == HTTPStatus.UNPROCESSABLE_ENTITY else Problem
+        reference = {"$ref": f"#/components/schemas/{shape.__name__}"}
+        response["content"][MEDIA_TYPE] = {"schema": reference, "example": example}
+
+
+def _error(loc: list[str], words: str, kind: str) -> dict[str, Any]:
+    return {"loc": loc, "msg": words, "type": kind}
+
+
+_invalid_body = _error(["body", "gpa"], "Input should be less than or equal to 4", "less_than_equal")
+_invalid_query = _error(["query", "limit"], "Input should be less than or equal to 1000", "less_than_equal")
+_invalid_id = _error(["path", "id"], "String should match pattern '^[0-9a-fA-F]{24}$'", "string_pattern_mismatch")
