@@ -4,9 +4,8 @@ import re
 from typing import Annotated, Any
 
 from fastapi import Depends, Header, Request
-from pydantic.json_schema import SkipJsonSchema
 
-TAG = r'(W/)?"[^"\x00-\x20\x7f]*"'
+TAG = r'(W/)?"[!#-~\x80-\xff]*"'
 TAGS = rf"^(\*|[ \t,]*{TAG}([ \t]*,[ \t,]*{TAG})*[ \t,]*)$"
 """A list of entity tags, weak ones and empty elements included, or `*`."""
 
@@ -38,33 +37,22 @@ def _versions(request: Request, header: str) -> set[int] | None:
     return {version for version in map(int, VERSION.findall(value)) if version < 2**63}
 
 
-async def _if_match(
-    request: Request,
-    if_match: Annotated[
-        str | SkipJsonSchema[None],
-        Header(
-            pattern=TAGS,
-            description="Make the change only if the student is still as it was under this `ETag`; else 412.",
-            examples=['"1"'],
-        ),
-    ] = None,
-) -> list[dict[str, Any]]:
-    versions = None if if_match is None else _versions(request, "If-Match")
+def _header(name: str, description: str) -> Any:
+    # Left out, it is None; the type is without it, as a header has no null that OpenAPI could speak of.
+    return Header(None, alias=name, pattern=TAGS, description=description, examples=['"1"'])
+
+
+MATCH = _header("If-Match", "Make the change only if the student is still as it was under this `ETag`; else 412.")
+NONE_MATCH = _header("If-None-Match", "Answer 304 without a body if the student is still as it was under this `ETag`.")
+
+
+async def _if_match(request: Request, if_match: str = MATCH) -> list[dict[str, Any]]:
+    versions = _versions(request, "If-Match") if if_match else None
     return [] if versions is None else [is_version(versions)]
 
 
-async def _if_none_match(
-    request: Request,
-    if_none_match: Annotated[
-        str | SkipJsonSchema[None],
-        Header(
-            pattern=TAGS,
-            description="Answer 304, without a body, if the student is still as it was under this `ETag`.",
-            examples=['"1"'],
-        ),
-    ] = None,
-) -> "Known":
-    return Known(set() if if_none_match is None else _versions(request, "If-None-Match"))
+async def _if_none_match(request: Request, if_none_match: str = NONE_MATCH) -> "Known":
+    return Known(_versions(request, "If-None-Match") if if_none_match else set())
 
 
 class Known:

@@ -25,8 +25,8 @@ def _no_boolean(value: object) -> object:
     return value
 
 
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
-"""Text of 1 to 200 characters after trimming."""
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"[^\s\x85]")]
+"""Text of 1 to 200 characters after trimming. The pattern says in OpenAPI that some of them are no space."""
 
 EmailAddress = Annotated[EmailStr, WrapValidator(_bare_address)]
 """An address that email-validator accepts, without a display name; stored in its normal form, never looked up."""

@@ -11,7 +11,6 @@ from uuid import UUID
 from beanie import Document, PydanticObjectId
 from pydantic import Field, TypeAdapter, create_model
 from pydantic.fields import FieldInfo
-from pydantic.json_schema import SkipJsonSchema
 
 from students_api.cursors import Order
 from students_api.documents import StoredDocument
@@ -26,8 +25,6 @@ MAX_VALUES = 20
 
 RANGES = {"gt": "Greater than", "gte": "At least", "lt": "Less than", "lte": "At most"}
 ORDERED = (int, float, date)  # and so the time stamps, which are dates
-
-ABSENT = Annotated[None, SkipJsonSchema()]
 
 # The types of filters' values, and what stands for them where they have to be within what MongoDB stores.
 VALUE_TYPES: dict[tuple[type, ...], Any] = {
@@ -73,7 +70,13 @@ def served_by_indexes(document: type[Document]) -> Callable[[type[Query]], type[
 
 def _sort(orders: Mapping[str, Order]) -> Any:
     words = "The order, `-` for descending; `id` ends every order, in the direction of the key before it."
-    return Literal[tuple(orders)], Field("id", description=words, examples=[list(orders)[-1]])
+    # The names that generators of clients give to the values, which they could only number.
+    names = [
+        "_".join(key.removeprefix("-").upper() + "_DESCENDING" * key.startswith("-") for key in order.split(","))
+        for order in orders
+    ]
+    extra: dict[str, Any] = {"x-enum-varnames": names}
+    return Literal[tuple(orders)], Field("id", description=words, examples=[list(orders)[-1]], json_schema_extra=extra)
 
 
 def _fields(names: list[str]) -> Any:
@@ -131,9 +134,9 @@ def _filters(name: str, field: FieldInfo) -> Iterator[tuple[str, str, Any]]:
 
 
 def _optional(kind: Any, name: str, description: str, example: Any) -> tuple[Any, Any]:
-    """A parameter that may be left out. In OpenAPI it has no null: a URL has none."""
+    """A parameter that may be left out, but has no null as a value: a URL has none."""
     examples = [] if example in (None, [None]) else [example]
-    return kind | ABSENT, Field(None, alias=name, description=description, examples=examples)
+    return kind, Field(None, alias=name, description=description, examples=examples)
 
 
 def _value_type(annotation: Any) -> Any:

@@ -11,13 +11,13 @@ from beanie import Document, SortDirection
 from beanie.odm.queries.find import FindMany
 from fastapi import HTTPException, Request
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError
 
 from students_api import cursors
 from students_api.cursors import Order, Position
 from students_api.database import CommandError, count, stored_documents
 from students_api.problems import invalid
+from students_api.shapes import left_out
 
 MAX_RANGES = 200
 """Into how many ranges of an index a page is split; beyond that MongoDB sorts what the filters find."""
@@ -49,20 +49,19 @@ class ListQuery(BaseModel):
     skip: Annotated[
         int, Field(ge=0, le=10_000, description="How many to pass over; not with `cursor`.", examples=[100])
     ] = 0
-    cursor: Annotated[
-        str | SkipJsonSchema[None],
-        Field(
-            description="Where the last page ended: its `next_cursor`, with the same filters and the same `sort`.",
-            examples=["0KpWQp0wM1HdDCBUIAAAAAR2YWx1ZXMAFwAAAAcwAGofjiucPU5fYHGCkwAQc2tpcAAAAAAAAA"],
-        ),
-    ] = None
+    cursor: str = Field(
+        default_factory=left_out,
+        pattern="^[A-Za-z0-9_-]+$",
+        description="Where the last page ended: its `next_cursor`, with the same filters and the same `sort`.",
+        examples=["0KpWQp0wM1HdDCBUIAAAAAR2YWx1ZXMAFwAAAAcwAGofjiucPU5fYHGCkwAQc2tpcAAAAAAAAA"],
+    )
     count: Annotated[
         bool, Field(description="Whether to tell as `total` how many the filters find.", examples=[True])
     ] = False
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:
-        if self.cursor is not None and self.skip:
+        if self.cursor and self.skip:
             raise PydanticCustomError("skip_and_cursor", "skip and cursor exclude each other: leave one out")
         return self
 
@@ -80,7 +79,7 @@ class ListQuery(BaseModel):
     @cached_property
     def position(self) -> Position:
         """Where the page begins. Raises a validation error where the cursor is none of this list."""
-        if self.cursor is None:
+        if not self.cursor:
             return Position()
         try:
             return cursors.decode(self.cursor, self.context(), self.order)

@@ -68,6 +68,10 @@ class Identified(BaseModel):
         return etag(self.version)
 
 
+def left_out() -> Any:
+    """For the `default_factory` of a field that has no value where it is left out, but no null in OpenAPI."""
+
+
 def all_optional(shape: type[Shape]) -> type[Shape]:
     """The same fields under the same rules, none of them required: what is null or missing is `None`, unseen by rules.
 

@@ -88,9 +88,9 @@ async def test_a_header_that_is_no_list_of_tags_is_refused(
 ) -> None:
     path = f"/students/{jane['id']}"
     for method, body in WRITES:
-        assert is_validation_problem(await send(client, method, path, body, header), "header", "if-match")
+        assert is_validation_problem(await send(client, method, path, body, header), "header", "If-Match")
     answer = await client.get(path, headers={"If-None-Match": header})
-    assert is_validation_problem(answer, "header", "if-none-match")
+    assert is_validation_problem(answer, "header", "If-None-Match")
     assert (await client.get(path)).json() == jane
 
 

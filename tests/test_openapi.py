@@ -1,6 +1,7 @@
 """The OpenAPI document and the pages that show it."""
 
 import re
+from http import HTTPStatus
 from typing import Any
 
 import httpx2
@@ -8,6 +9,7 @@ import pytest
 
 from students_api.documentation import CONTENT_SECURITY_POLICY
 from students_api.main import create_app
+from students_api.problems import Problem, ValidationProblem
 from students_api.students.student import StudentFields
 
 ERRORS = {
@@ -53,6 +55,52 @@ def test_every_operation_has_a_summary_a_description_a_tag_and_its_errors(docume
         assert errors == ERRORS[name] | {"422", "500", "503"}, name
         for status in errors:
             assert list(operation["responses"][status]["content"]) == ["application/problem+json"], name
+
+
+def test_every_problem_has_an_example_that_is_one(document: dict[str, Any]) -> None:
+    for path, methods in document["paths"].items():
+        for name, operation in methods.items():
+            for status, response in operation["responses"].items():
+                if status < "400":
+                    continue
+                content = response["content"]["application/problem+json"]
+                shape = {"422": ValidationProblem}.get(status, Problem)
+                assert content["schema"] == {"$ref": f"#/components/schemas/{shape.__name__}"}
+                example = shape.model_validate(content["example"], extra="forbid", strict=True)
+                assert (str(example.status), example.title) == (status, HTTPStatus(int(status)).phrase)
+                assert example.instance.startswith(path.split("{")[0])
+                assert (example.outcome == "unknown") == (status == "503" and name != "get")
+
+
+def test_every_header_of_an_answer_has_a_description_and_an_example(document: dict[str, Any]) -> None:
+    headers = {
+        (name, status): response["headers"]
+        for name, operation in operations(document).items()
+        for status, response in operation["responses"].items()
+    }
+    for described in headers.values():
+        assert "X-Request-ID" in described
+        for header in described.values():
+            assert header["description"]
+            assert header["example"]
+    assert {key for key, described in headers.items() if "ETag" in described} == {
+        ("create_student", "201"),
+        *(("get_student", status) for status in ("200", "304")),
+        *((name, status) for name in ("update_student", "patch_student") for status in ("200", "412")),
+        ("delete_student", "412"),
+    }
+    assert "Location" in headers["create_student", "201"]
+    assert "Link" in headers["list_students", "200"]
+    assert "Accept" in headers["create_student", "415"]
+    assert all("Retry-After" in described for (_, status), described in headers.items() if status == "503")
+
+
+def test_a_patch_is_described_in_both_forms(document: dict[str, Any]) -> None:
+    bodies = {
+        name: list(one["requestBody"]["content"]) for name, one in operations(document).items() if "requestBody" in one
+    }
+    assert bodies["patch_student"] == ["application/json", "application/merge-patch+json"]
+    assert bodies["update_student"] == bodies["create_student"] == ["application/json"]
 
 
 def test_every_parameter_and_property_has_a_description_and_an_example(document: dict[str, Any]) -> None:

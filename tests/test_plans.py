@@ -55,7 +55,8 @@ def stages(plan: Any) -> list[str]:
 
 async def explain(**parameters: Any) -> tuple[set[str], int, int]:
     """What MongoDB did for a list: the stages, how many keys it examined, and how many documents it found."""
-    query = StudentQuery.model_validate({"limit": LIMIT, **parameters})
+    given = {name: value for name, value in parameters.items() if value is not None}
+    query = StudentQuery.model_validate({"limit": LIMIT, **given})
     explained = await query.find(Student, StudentRead).motor_cursor.explain()
     statistics = explained["executionStats"]
     assert statistics["executionSuccess"]

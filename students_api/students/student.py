@@ -11,7 +11,7 @@ from students_api.fields import EmailAddress, NotBoolean, Text
 from students_api.filters import served_by_indexes
 from students_api.indexes import text_index
 from students_api.listing import ListQuery
-from students_api.shapes import Identified, all_optional, as_stored
+from students_api.shapes import Identified, all_optional, as_stored, left_out
 
 
 class StudentFields(BaseModel):
@@ -80,9 +80,9 @@ class StudentPage(BaseModel):
             examples=[None],
         ),
     ]
-    total: Annotated[
-        int | SkipJsonSchema[None], Field(description="How many match the filters; with `count=true`.", examples=[1])
-    ] = None
+    total: int | SkipJsonSchema[None] = Field(
+        default_factory=left_out, description="How many match the filters; with `count=true`.", examples=[1]
+    )
 
 
 @served_by_indexes(Student)
