@@ -10,7 +10,7 @@ import hashlib
 import math
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeAlias
 
 import bson
@@ -37,7 +37,7 @@ COMPARED: list[tuple[tuple[type, ...], Any]] = [
     ((bytes,), b""),
     ((ObjectId,), ObjectId(bytes(12))),
     ((bool,), False),
-    ((datetime,), None),
+    ((datetime,), datetime.min.replace(tzinfo=UTC)),
 ]
 
 REPLACED = "\ufffd"
@@ -86,26 +86,34 @@ def decode(cursor: str, context: bytes, order: Order) -> Position:
 
 
 def after(values: Sequence[Any], order: Order) -> list[dict[str, Any]]:
-    """Conditions, each a range of the order's index, that find all that comes after these values, between them."""
+    """Conditions, each one range of the order's index, that find all that comes after these values, between them."""
     conditions = []
     for depth, (key, direction) in reversed(list(enumerate(order))):
         same = {key: {"$eq": value} for (key, _), value in zip(order, values[:depth], strict=False)}
-        conditions += [same | beyond for beyond in _beyond(key, direction, values[depth])]
+        conditions.append(same | _beyond(key, direction, values[depth]))
     return conditions
 
 
-def _beyond(key: str, direction: int, value: Any) -> list[dict[str, Any]]:
-    """Conditions that find what comes after the value, in all types; a comparison of MongoDB's finds one type only."""
+def _beyond(key: str, direction: int, value: Any) -> dict[str, Any]:
+    """What comes after the value, in all types: all but what is up to it, and but the types that come before.
+
+    MongoDB's comparisons find values of one type only; their negations find those of all others as well.
+    """
     rank = _rank(value)
     if rank is None:
-        return [{key: {"$ne": None}}] if direction > 0 else [{key: {"$eq": []}}]
+        return {key: {"$ne": None} if direction > 0 else {"$eq": []}}
     if _is_nan(value):
-        return [{key: {"$nin": [None, NAN]}}] if direction > 0 else [{key: {"$in": [[], None]}}]
-    lower = [{"$gte": least} for _, least in COMPARED[:rank]]
-    if direction < 0:
-        return [{key: condition} for condition in ({"$lt": value}, *lower, {"$in": [[], None, NAN]})]
-    not_after = [{key: {"$not": condition}} for condition in ({"$lte": value}, *lower)]
-    return [{"$and": [*not_after, {key: {"$nin": [None, NAN]}}]}]
+        return {key: {"$nin": [None, NAN]} if direction > 0 else {"$in": [[], None]}}
+    least = [each for _, each in COMPARED]
+    if direction > 0:
+        before = [
+            {"$not": {"$lte": value}},
+            *({"$not": {"$gte": each}} for each in least[:rank]),
+            {"$nin": [None, NAN]},
+        ]
+    else:
+        before = [{"$not": {"$gte": each}} for each in (value, *least[rank + 1 :])]
+    return {"$and": [{key: condition} for condition in before]}
 
 
 def _rank(value: Any) -> int | None:

@@ -6,7 +6,7 @@ from typing import Annotated
 from beanie import Document, PydanticObjectId
 from pydantic import Field
 
-from students_api.database import ProjectedFindOne
+from students_api.database import ProjectedFindOne, StoredFindMany
 
 
 def now() -> datetime:
@@ -26,3 +26,4 @@ class StoredDocument(Document):
     updated_at: datetime = Field(default_factory=lambda stored: stored["created_at"])
 
     _find_one_query_class = ProjectedFindOne
+    _find_many_query_class = StoredFindMany

@@ -23,7 +23,7 @@ Query = TypeVar("Query", bound=ListQuery)
 MAX_VALUES = 20
 """How many values of one field a filter takes."""
 
-RANGES = {"gt": "Greater than", "gte": "At least", "lt": "Less than", "lte": "At most"}
+RANGES = {"gt": "greater than", "gte": "of at least", "lt": "less than", "lte": "of at most"}
 ORDERED = (int, float, date)  # and so the time stamps, which are dates
 
 # The types of filters' values, and what stands for them where they have to be within what MongoDB stores.
@@ -125,12 +125,12 @@ def _filters(name: str, field: FieldInfo) -> Iterator[tuple[str, str, Any]]:
     yield (
         name,
         "$in",
-        _optional(values, name, f"Equal to this; several times: to any of them. {words}", [example]),
+        _optional(values, name, f"{words} Only those equal to this, or to any of several.", [example]),
     )
     if isinstance(bare := _bare(value), type) and issubclass(bare, ORDERED) and not issubclass(bare, bool | Enum):
         for suffix, relation in RANGES.items():
             parameter = f"{name}__{suffix}"
-            yield parameter, f"${suffix}", _optional(value, parameter, f"{relation} this. {words}", example)
+            yield parameter, f"${suffix}", _optional(value, parameter, f"{words} Only those {relation} this.", example)
 
 
 def _optional(kind: Any, name: str, description: str, example: Any) -> tuple[Any, Any]:

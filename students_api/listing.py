@@ -15,7 +15,7 @@ from pydantic_core import PydanticCustomError
 
 from students_api import cursors
 from students_api.cursors import Order, Position
-from students_api.database import CommandError, count, stored_documents
+from students_api.database import CommandError, Encoded, count, encoded, stored_documents
 from students_api.problems import invalid
 from students_api.shapes import left_out
 
@@ -97,7 +97,7 @@ class ListQuery(BaseModel):
     def find(self, document: type[Document], projection: type[BaseModel]) -> FindMany[Any]:
         """Beanie's query for the page, and for one document more, which tells whether there is a next page."""
         return document.find(
-            *self._conditions(self.position),
+            *self._conditions(document, self.position),
             sort=[(key, SortDirection(direction)) for key, direction in self.order],
             skip=self.skip + self.position.skip,
             limit=self.limit + 1,
@@ -117,7 +117,7 @@ class ListQuery(BaseModel):
         if len(found) > self.limit:
             end = cursors.position_after(documents, self.order, self.position)
             next_cursor = cursors.encode(end, self.context())
-        total = await count(document.find(*self._conditions(Position()))) if self.count else None
+        total = await count(document.find(*self._conditions(document, Position()))) if self.count else None
         return Page(documents, next_cursor, total)
 
     def links(self, request: Request, next_cursor: str | None) -> str:
@@ -130,28 +130,28 @@ class ListQuery(BaseModel):
             for relation, parameters in pages.items()
         )
 
-    def _conditions(self, position: Position) -> list[dict[str, Any]]:
+    def _conditions(self, document: type[Document], position: Position) -> list[Encoded]:
         """What MongoDB is to find: all that the filters match from the position on."""
         words: str | None = getattr(self, "q", None)
-        text = [{"$text": {"$search": _every(words)}}] if words else []
+        text = [Encoded({"$text": {"$search": _every(words)}})] if words else []
         matching: dict[str, dict[str, Any]] = {}
         for parameter, (key, operator) in self.filters.items():
             value = getattr(self, PREFIX + parameter)
             if value is not None and value != []:
                 matching.setdefault(key, {})[operator] = value
-        filters = [matching] if matching else []
+        filters = [encoded(document, matching)] if matching else []
         if position.values is None:
             return [*text, *filters]
         beyond = cursors.after(position.values, self.order)
         # MongoDB merges ranges of an index in the list's order, but does not split any of several values in a range.
-        several = {key: condition["$in"] for key, condition in matching.items() if "$in" in condition}
+        several = {key: condition["$in"] for each in filters for key, condition in each.items() if "$in" in condition}
         if math.prod(map(len, several.values())) * len(beyond) > MAX_RANGES:
             several = {}
         single = [
             [*filters, *({key: {"$eq": value}} for key, value in zip(several, values, strict=True))]
             for values in itertools.product(*several.values())
         ]
-        return [*text, {"$or": [{"$and": [*one, after]} for one in single for after in beyond]}]
+        return [*text, Encoded({"$or": [{"$and": [*one, after]} for one in single for after in beyond]})]
 
 
 def _every(words: str) -> str:

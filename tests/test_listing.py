@@ -1,5 +1,6 @@
 """Lists: filters, orders, cursors and what else a list's parameters ask for."""
 
+import asyncio
 import math
 import random
 import re
@@ -317,6 +318,51 @@ async def test_skip_and_cursor_exclude_each_other(people: httpx2.AsyncClient) ->
     cursor = (await people.get("/students/?limit=1")).json()["next_cursor"]
     assert is_validation_problem(await people.get(f"/students/?limit=1&skip=1&cursor={cursor}"), "query")
     assert await names(people, limit=1, skip=0, cursor=cursor) == ["Grace"]
+
+
+@pytest.mark.mongod
+@pytest.mark.slow
+@pytest.mark.parametrize("sort", ["id", "-id", "gpa", "-gpa,name", "course,-gpa"])
+async def test_a_walk_shows_each_student_that_is_there_all_along_exactly_once_while_others_come_and_go(
+    real_client: httpx2.AsyncClient, real_database: Database, sort: str
+) -> None:
+    chance = random.Random(1)
+
+    def somebody() -> dict[str, Any]:
+        course = chance.choice(["Physics", "Letters", "Mathematics"])
+        return JANE | {"name": f"Name {chance.randrange(50)}", "course": course, "gpa": chance.choice([1, 2, 2.5, 3])}
+
+    there = [{"_id": ObjectId(), **somebody()} for _ in range(600)]
+    await real_database["students"].insert_many(there)
+    walking, changes = True, 0
+
+    async def come_and_go() -> None:
+        nonlocal changes
+        passing: list[str] = []
+        while walking:
+            passing.append((await real_client.post("/students/", json=somebody())).headers["Location"])
+            changes += 1
+            if len(passing) > 5:
+                assert (await real_client.delete(passing.pop(chance.randrange(len(passing))))).status_code == 204
+                changes += 1
+
+    others = [asyncio.create_task(come_and_go()) for _ in range(4)]
+    pages = 0
+    seen: list[str] = []
+    query: dict[str, Any] = {"sort": sort, "limit": 10}
+    while query.get("cursor", "") is not None:
+        page = (await real_client.get("/students/", params=query)).json()
+        seen += [student["id"] for student in page["students"]]
+        query["cursor"] = page["next_cursor"]
+        pages += 1
+        if pages == 30:
+            assert changes > 30
+        if len(seen) > 600 and sort == "id":
+            walking = False  # or the walk would follow those that come for ever
+    walking = False
+    await asyncio.gather(*others)
+    assert len(seen) == len(set(seen))
+    assert {str(student["_id"]) for student in there} <= set(seen)
 
 
 @pytest.mark.mongod

@@ -113,6 +113,12 @@ def test_every_command_and_option_is_in_the_table() -> None:
             assert option in table[f"students-api {name}"], option
 
 
+def test_every_benchmark_is_in_the_table() -> None:
+    table = " ".join(row[2] for row in rows("Benchmarks"))
+    for benchmark in (PROJECT / "benchmarks").glob("[!_]*.py"):
+        assert f"`python -m benchmarks.{benchmark.stem}`" in table
+
+
 def test_every_link_leads_to_a_file() -> None:
     for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", README):
         assert (PROJECT / target).exists(), target

@@ -1,0 +1,1 @@
+"""What the service costs, as ratios in one run."""
