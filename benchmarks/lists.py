@@ -63,8 +63,8 @@ async def last_cursor(sort: str, limit: int) -> str:
     query = StudentQuery.model_validate({"sort": sort})
     backward = [(key, SortDirection(-direction)) for key, direction in query.order]
     found = Student.find_all(sort=backward, skip=limit, limit=1, projection_model=StudentRead)
-    position = cursors.position_after(await stored_documents(found), query.order, Position())
-    return cursors.encode(position, query.context())
+    (before,) = await stored_documents(found)
+    return cursors.encode(Position([before.get(key) for key, _ in query.order]), query.context())
 
 
 async def seconds(client: httpx2.AsyncClient, parameters: dict[str, Any]) -> float:
@@ -90,11 +90,16 @@ async def last_to_first(client: httpx2.AsyncClient, sort: str, limit: int) -> tu
 
 async def examined(parameters: dict[str, Any]) -> tuple[float, set[str]]:
     """How many keys MongoDB examines for each student that it returns, and the stages of its plan."""
-    query = StudentQuery.model_validate(parameters)
-    explained = await query.find(Student, StudentRead).motor_cursor.explain()
-    found = explained["executionStats"]
-    plan = set(stages(explained["queryPlanner"]["winningPlan"]))
-    return found["totalKeysExamined"] / found["nReturned"], plan
+    listing = StudentQuery.model_validate(parameters)
+    wanted, keys, plan = listing.limit + 1, 0, set[str]()
+    for query in listing.queries(Student, StudentRead):
+        explained = await query.limit(wanted).motor_cursor.explain()
+        keys += explained["executionStats"]["totalKeysExamined"]
+        wanted -= explained["executionStats"]["nReturned"]
+        plan |= set(stages(explained["queryPlanner"]["winningPlan"]))
+        if not wanted:
+            break
+    return keys / (listing.limit + 1 - wanted), plan
 
 
 def stages(plan: Any) -> list[str]:

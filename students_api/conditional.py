@@ -1,21 +1,32 @@
 """Conditional requests (RFC 9110, section 13): entity tags made of versions, `If-Match` and `If-None-Match`."""
 
 import re
+from decimal import Decimal
 from typing import Annotated, Any
 
+from bson import Decimal128
 from fastapi import Depends, Header, Request
+
+from students_api.problems import invalid
 
 TAG = r'(W/)?"[!#-~\x80-\xff]*"'
 TAGS = rf"^(\*|[ \t,]*{TAG}([ \t]*,[ \t,]*{TAG})*[ \t,]*)$"
 """A list of entity tags, weak ones and empty elements included, or `*`."""
+
+END = 2**63 - 1
+"""No version is as high: MongoDB's integers end here."""
 
 VERSION = re.compile(r'"(0|[1-9][0-9]{0,18})"')
 """A tag of ours. A weak form of it is the same: a proxy that compresses makes it."""
 
 
 def version_of(stored: Any) -> int:
-    """The version that a document counts as, by what it stores: 0 where that is no number from 1 on."""
-    return int(stored) if isinstance(stored, int | float) and not isinstance(stored, bool) and stored >= 1 else 0
+    """The version that a document counts as: a whole number from 1 on, or 0 for whatever else it stores."""
+    if isinstance(stored, Decimal128):
+        stored = stored.to_decimal()
+        stored = float("nan") if stored.is_nan() else stored
+    is_number = isinstance(stored, int | float | Decimal) and not isinstance(stored, bool)
+    return int(stored) if is_number and 1 <= stored < END else 0
 
 
 def etag(version: int) -> str:
@@ -25,16 +36,19 @@ def etag(version: int) -> str:
 
 def is_version(versions: set[int]) -> dict[str, Any]:
     """The condition that a stored document counts as one of these versions."""
-    stored: list[dict[str, Any]] = [{"version": {"$in": sorted(versions)}}]
-    return {"$or": [*stored, {"version": {"$not": {"$gte": 1}}}]} if 0 in versions else stored[0]
+    each: list[dict[str, Any]] = [{"version": {"$gte": one, "$lt": one + 1}} for one in sorted(versions) if one]
+    none: list[dict[str, Any]] = [{"version": {"$not": {"$gte": 1, "$lt": END}}}] if 0 in versions else []
+    return {"$or": [*each, *none]} if versions else {"version": {"$in": []}}
 
 
 def _versions(request: Request, header: str) -> set[int] | None:
-    """The versions that a header names; `None` for any."""
+    """The versions that a header names; `None` for any. Several lines of it are one list."""
     value = ", ".join(request.headers.getlist(header))
-    if "*" in re.sub(TAG, "", value):
+    if not re.fullmatch(TAGS, value):
+        raise invalid(("header", header), "Several lines should be one list of entity tags", "entity_tags")
+    if value == "*":
         return None
-    return {version for version in map(int, VERSION.findall(value)) if version < 2**63}
+    return {version for version in map(int, VERSION.findall(value)) if version < END}
 
 
 def _header(name: str, description: str) -> Any:
@@ -47,12 +61,18 @@ NONE_MATCH = _header("If-None-Match", "Answer 304 without a body if the student 
 
 
 async def _if_match(request: Request, if_match: str = MATCH) -> list[dict[str, Any]]:
-    versions = _versions(request, "If-Match") if if_match else None
-    return [] if versions is None else [is_version(versions)]
+    conditions = []
+    if if_match is not None and (versions := _versions(request, "If-Match")) is not None:
+        conditions.append(is_version(versions))
+    # Few clients send it with a write; those that do must not have it ignored (RFC 9110, section 13.1.2).
+    if "If-None-Match" in request.headers:
+        known = _versions(request, "If-None-Match")
+        conditions.append({"version": {"$in": []}} if known is None else {"$nor": [is_version(known)]})
+    return conditions
 
 
 async def _if_none_match(request: Request, if_none_match: str = NONE_MATCH) -> "Known":
-    return Known(_versions(request, "If-None-Match") if if_none_match else set())
+    return Known(set() if if_none_match is None else _versions(request, "If-None-Match"))
 
 
 class Known:

@@ -5,11 +5,10 @@ a cursor that is damaged, or used with others, is refused. It keeps no secret an
 becomes operands of comparisons, of the types that are named here.
 """
 
-import binascii
 import hashlib
 import math
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeAlias
 
@@ -40,27 +39,12 @@ COMPARED: list[tuple[tuple[type, ...], Any]] = [
     ((datetime,), datetime.min.replace(tzinfo=UTC)),
 ]
 
-REPLACED = "\ufffd"
-"""What the driver reads where text is no UTF-8: such text cannot be compared with what is stored."""
-
 
 class Position(NamedTuple):
     """A place in a list: after the document with these values of the order's keys, and `skip` documents further."""
 
     values: list[Any] | None = None
     skip: int = 0
-
-
-def position_after(documents: Sequence[Mapping[str, Any]], order: Order, start: Position) -> Position:
-    """Where a page ends that began at `start`.
-
-    A document with a value that is not compared (a list, a pattern: another program's) is only counted.
-    """
-    for count, document in enumerate(reversed(documents)):
-        values = [document.get(key) for key, _ in order]
-        if all(map(_is_compared, values)):
-            return Position(values, count)
-    return Position(start.values, start.skip + len(documents))
 
 
 def encode(position: Position, context: bytes) -> str:
@@ -71,22 +55,22 @@ def encode(position: Position, context: bytes) -> str:
 def decode(cursor: str, context: bytes, order: Order) -> Position:
     """The position that a cursor for this list holds. Raises `ValueError` where it is none."""
     try:
-        data = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))[DIGEST_BYTES:]
+        data = urlsafe_b64decode(cursor + "==")[DIGEST_BYTES:]
         if cursor != sealed(data, context):
             raise ValueError("damaged, or of another list")
         match bson.decode(data, OPTIONS):
             case {"values": None, "skip": int(skip)} if 0 <= skip < MAX_SKIP:
                 return Position(None, skip)
             case {"values": list(values), "skip": int(skip)} if 0 <= skip < MAX_SKIP and len(values) == len(order):
-                if all(map(_is_compared, values)):
+                if all(map(is_compared, values)):
                     return Position(values, skip)
-    except (binascii.Error, bson.errors.BSONError, UnicodeEncodeError) as error:
+    except bson.errors.BSONError as error:
         raise ValueError("no cursor") from error
     raise ValueError("no position")
 
 
 def after(values: Sequence[Any], order: Order) -> list[dict[str, Any]]:
-    """Conditions, each one range of the order's index, that find all that comes after these values, between them."""
+    """Conditions, each one range of the order's index, that find all that comes after these values, in this order."""
     conditions = []
     for depth, (key, direction) in reversed(list(enumerate(order))):
         same = {key: {"$eq": value} for (key, _), value in zip(order, values[:depth], strict=False)}
@@ -101,15 +85,20 @@ def _beyond(key: str, direction: int, value: Any) -> dict[str, Any]:
     """
     rank = _rank(value)
     if rank is None:
-        return {key: {"$ne": None} if direction > 0 else {"$eq": []}}
+        return {"$and": [{key: {"$ne": None}}, {key: {"$ne": []}}]} if direction > 0 else {key: {"$eq": []}}
     if _is_nan(value):
-        return {key: {"$nin": [None, NAN]} if direction > 0 else {"$in": [[], None]}}
+        return (
+            {"$and": [{key: {"$nin": [None, NAN]}}, {key: {"$ne": []}}]}
+            if direction > 0
+            else {key: {"$in": [[], None]}}
+        )
     least = [each for _, each in COMPARED]
     if direction > 0:
         before = [
             {"$not": {"$lte": value}},
             *({"$not": {"$gte": each}} for each in least[:rank]),
             {"$nin": [None, NAN]},
+            {"$ne": []},  # which comes before null
         ]
     else:
         before = [{"$not": {"$gte": each}} for each in (value, *least[rank + 1 :])]
@@ -118,7 +107,7 @@ def _beyond(key: str, direction: int, value: Any) -> dict[str, Any]:
 
 def _rank(value: Any) -> int | None:
     """Which of the types that are compared, in MongoDB's order; `None` for null and for any other."""
-    if isinstance(value, bson.Code) or (isinstance(value, str) and REPLACED in value):
+    if isinstance(value, bson.Code):
         return None
     ranks = [rank for rank, (kinds, _) in enumerate(COMPARED) if isinstance(value, kinds)]
     return ranks[-1] if ranks else None  # the last: a boolean is an `int`, too
@@ -130,8 +119,12 @@ def _is_nan(value: Any) -> bool:
     return isinstance(value, float) and math.isnan(value)
 
 
-def _is_compared(value: Any) -> bool:
-    return value is None or _rank(value) is not None
+def is_compared(value: Any) -> bool:
+    """Whether a position can hold the value: null, a number, text, bytes, an ObjectId, a boolean or a date.
+
+    What an embedded document holds need not survive being read; and lists are sorted by a part of them.
+    """
+    return not isinstance(value, dict) and (value is None or _rank(value) is not None)
 
 
 def sealed(data: bytes, context: bytes) -> str:

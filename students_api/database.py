@@ -19,6 +19,7 @@ from pymongo import timeout as time_limit
 from pymongo.errors import (
     ConfigurationError,
     ConnectionFailure,
+    DuplicateKeyError,
     ExecutionTimeout,
     InvalidURI,
     OperationFailure,
@@ -34,6 +35,7 @@ __all__ = [
     "Database",
     "DatabaseError",
     "DatabaseUnavailable",
+    "DuplicateKey",
     "Encoded",
     "IndexModel",
     "ProjectedFindOne",
@@ -50,6 +52,7 @@ __all__ = [
 Database: TypeAlias = AsyncIOMotorDatabase[dict[str, Any]]
 DatabaseError = PyMongoError
 CommandError = OperationFailure
+DuplicateKey = DuplicateKeyError
 # No answer, none in time, or none from as many nodes as have to have it on disk.
 DatabaseUnavailable = (ConnectionFailure, ExecutionTimeout, WriteConcernError)
 

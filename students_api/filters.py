@@ -2,15 +2,17 @@
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import date
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from enum import Enum
 from types import GenericAlias, NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 from uuid import UUID
 
 from beanie import Document, PydanticObjectId
-from pydantic import Field, TypeAdapter, create_model
+from pydantic import AfterValidator, Field, PydanticUserError, TypeAdapter, create_model
 from pydantic.fields import FieldInfo
+from pydantic_core import PydanticCustomError
 
 from students_api.cursors import Order
 from students_api.documents import StoredDocument
@@ -24,11 +26,24 @@ MAX_VALUES = 20
 """How many values of one field a filter takes."""
 
 RANGES = {"gt": "greater than", "gte": "of at least", "lt": "less than", "lte": "of at most"}
-ORDERED = (int, float, date)  # and so the time stamps, which are dates
+ORDERED = (int, float, Decimal, date)  # and so the time stamps, which are dates
+TEXTS = {None, "email", "uri"}
+"""The formats of strings, in JSON Schema, that are stored as text."""
+
+
+def _in_utc(value: datetime) -> datetime:
+    """At the ends of the calendar the time in another zone can be none in UTC, which MongoDB keeps."""
+    try:
+        return value if value.tzinfo is None else value.astimezone(UTC)
+    except OverflowError as error:
+        raise PydanticCustomError("datetime_range", "Input should be a time that exists in UTC") from error
+
 
 # The types of filters' values, and what stands for them where they have to be within what MongoDB stores.
 VALUE_TYPES: dict[tuple[type, ...], Any] = {
+    (datetime,): Annotated[datetime, AfterValidator(_in_utc)],
     (bool, Enum, date, UUID): None,
+    (Decimal,): Annotated[Decimal, Field(max_digits=34, allow_inf_nan=False)],
     (float,): Annotated[float, Field(allow_inf_nan=False)],
     (int,): Annotated[int, Field(ge=-(2**63), lt=2**63)],
     (str,): str,
@@ -89,8 +104,8 @@ def _fields(names: list[str]) -> Any:
 def _words(indexes: Iterable[Index]) -> dict[str, Any]:
     for index in indexes:
         if fields := [key for key, kind in index.keys if kind == TEXT]:
-            kind = Annotated[str, Field(min_length=1, max_length=200, pattern=r"\w")]
-            words = f"Words that are to be found, all of them, in {' or '.join(fields)}."
+            kind = Annotated[str, Field(min_length=1, max_length=200, pattern=r"[^\W_]")]
+            words = f"Words that are to be found, all of them, in {' or '.join(fields)}; one at least as a whole word."
             return {"q": _optional(kind, "q", words, "jane")}
     return {}
 
@@ -127,7 +142,8 @@ def _filters(name: str, field: FieldInfo) -> Iterator[tuple[str, str, Any]]:
         "$in",
         _optional(values, name, f"{words} Only those equal to this, or to any of several.", [example]),
     )
-    if isinstance(bare := _bare(value), type) and issubclass(bare, ORDERED) and not issubclass(bare, bool | Enum):
+    bare = _bare(field.annotation)
+    if isinstance(bare, type) and issubclass(bare, ORDERED) and not issubclass(bare, bool | Enum):
         for suffix, relation in RANGES.items():
             parameter = f"{name}__{suffix}"
             yield parameter, f"${suffix}", _optional(value, parameter, f"{words} Only those {relation} this.", example)
@@ -151,7 +167,11 @@ def _value_type(annotation: Any) -> Any:
     for known, value in VALUE_TYPES.items():
         if issubclass(kind, known):
             return value or kind
-    return str if TypeAdapter(kind).json_schema().get("type") == "string" else None
+    try:
+        schema = TypeAdapter(kind).json_schema()
+    except PydanticUserError:  # a type that pydantic does not know
+        return None
+    return str if schema.get("type") == "string" and schema.get("format") in TEXTS else None
 
 
 def _bare(annotation: Any) -> Any:

@@ -10,9 +10,9 @@ from students_api.database import CommandError, IndexModel, error_message
 
 TEXT = "text"
 
-OBSTACLES = {85, 86, 171, 28755}
+OBSTACLES = {85, 86, 171, 11000, 28755}
 """MongoDB's error codes of what another program did: an index with another name or with other options, a document with
-lists in two fields of one index, text that is no UTF-8."""
+lists in two fields of one index, a value that is there twice, text that is no UTF-8."""
 
 LISTED_ONLY = {"v", "ns", "background", "textIndexVersion"}
 """What MongoDB says of an index beside what was declared."""
@@ -79,7 +79,9 @@ async def missing_indexes(document: type[Document]) -> list[str]:
 
 def _index(information: Mapping[str, Any]) -> Index:
     """An index as PyMongo declares or MongoDB lists it. A text index is listed by its words' weights."""
-    options = {option: value for option, value in information.items() if option not in LISTED_ONLY}
+    options = {
+        option: value for option, value in information.items() if option not in LISTED_ONLY and value is not False
+    }
     keys = options.pop("key")
     keys = list(keys.items()) if isinstance(keys, Mapping) else keys
     if weights := options.pop("weights", None):

@@ -1,7 +1,6 @@
 """Lists: the parameters that all of them share, and the pages that they ask for."""
 
-import itertools
-import math
+import re
 from functools import cached_property
 from http import HTTPStatus
 from typing import Annotated, Any, ClassVar, NamedTuple, Self
@@ -19,8 +18,8 @@ from students_api.database import CommandError, Encoded, count, encoded, stored_
 from students_api.problems import invalid
 from students_api.shapes import left_out
 
-MAX_RANGES = 200
-"""Into how many ranges of an index a page is split; beyond that MongoDB sorts what the filters find."""
+REPLACED = "\ufffd"
+"""What the driver reads in the place of bytes that are no UTF-8."""
 
 PREFIX = "by_"
 """Of the attributes that hold the filters, so that a field can have any name."""
@@ -80,7 +79,7 @@ class ListQuery(BaseModel):
     def position(self) -> Position:
         """Where the page begins. Raises a validation error where the cursor is none of this list."""
         if not self.cursor:
-            return Position()
+            return Position(skip=self.skip)
         try:
             return cursors.decode(self.cursor, self.context(), self.order)
         except ValueError as error:
@@ -94,31 +93,51 @@ class ListQuery(BaseModel):
         kept = self.model_dump_json(exclude={"limit", "skip", "cursor", "count", "fields"}, exclude_defaults=True)
         return f"{type(self).__name__} {kept}".encode()
 
-    def find(self, document: type[Document], projection: type[BaseModel]) -> FindMany[Any]:
-        """Beanie's query for the page, and for one document more, which tells whether there is a next page."""
-        return document.find(
-            *self._conditions(document, self.position),
-            sort=[(key, SortDirection(direction)) for key, direction in self.order],
-            skip=self.skip + self.position.skip,
-            limit=self.limit + 1,
-            projection_model=projection,
-        )
+    def queries(self, document: type[Document], projection: type[BaseModel]) -> list[FindMany[Any]]:
+        """Beanie's queries, each for one range of an index, that find all from the page on, one after the other."""
+        matching = self._matching(document)
+        values = self.position.values
+        ranges = [[]] if values is None else [[Encoded(after)] for after in cursors.after(values, self.order)]
+        sort = [(key, SortDirection(direction)) for key, direction in self.order]
+        return [document.find(*matching, *after, sort=sort, projection_model=projection) for after in ranges]
 
     async def page(self, document: type[Document], projection: type[BaseModel]) -> Page:
         """The page that is asked for, with the projection's keys."""
+        found: list[dict[str, Any]] = []
+        skip, wanted = self.position.skip, self.limit + 1  # one more tells whether there is a next page
         try:
-            found = await stored_documents(self.find(document, projection))
+            for query in self.queries(document, projection):
+                part = await stored_documents(query.skip(skip).limit(wanted - len(found)))
+                skip = max(skip - await count(query), 0) if skip and not part else 0
+                found += part
+                if len(found) == wanted:
+                    break
+            total = await count(document.find(*self._matching(document))) if self.count else None
         except CommandError as error:
             if error.code == INDEX_NOT_FOUND:
                 words = "Words cannot be searched for: the text index is missing. `students-api check` shows what is."
-                raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, words) from error
+                raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, words, {"Retry-After": "60"}) from error
             raise
         documents, next_cursor = found[: self.limit], None
-        if len(found) > self.limit:
-            end = cursors.position_after(documents, self.order, self.position)
+        if len(found) == wanted:
+            end = await self._end(document, documents)
             next_cursor = cursors.encode(end, self.context())
-        total = await count(document.find(*self._conditions(document, Position()))) if self.count else None
         return Page(documents, next_cursor, total)
+
+    async def _end(self, document: type[Document], documents: list[dict[str, Any]]) -> Position:
+        """Where the page ends: after its last document whose values are compared, and so many further."""
+        for further, last in enumerate(reversed(documents)):
+            values = [last.get(key) for key, _ in self.order]
+            if all(map(cursors.is_compared, values)) and await self._is_read_as_stored(document, last, values):
+                return Position(values, further)
+        return Position(self.position.values, self.position.skip + len(documents))
+
+    async def _is_read_as_stored(self, document: type[Document], last: dict[str, Any], values: list[Any]) -> bool:
+        """Whether MongoDB has the very text that was read: the driver replaces what is no UTF-8."""
+        if not any(isinstance(value, str) and REPLACED in value for value in values):
+            return True
+        same = {key: {"$eq": value} for (key, _), value in zip(self.order, values, strict=True)}
+        return await count(document.find(Encoded({**same, "_id": {"$eq": last["_id"]}}))) == 1
 
     def links(self, request: Request, next_cursor: str | None) -> str:
         """The header `Link` (RFC 8288): the first page and the next one, with every parameter but the place."""
@@ -130,8 +149,8 @@ class ListQuery(BaseModel):
             for relation, parameters in pages.items()
         )
 
-    def _conditions(self, document: type[Document], position: Position) -> list[Encoded]:
-        """What MongoDB is to find: all that the filters match from the position on."""
+    def _matching(self, document: type[Document]) -> list[Encoded]:
+        """What the filters match."""
         words: str | None = getattr(self, "q", None)
         text = [Encoded({"$text": {"$search": _every(words)}})] if words else []
         matching: dict[str, dict[str, Any]] = {}
@@ -139,21 +158,9 @@ class ListQuery(BaseModel):
             value = getattr(self, PREFIX + parameter)
             if value is not None and value != []:
                 matching.setdefault(key, {})[operator] = value
-        filters = [encoded(document, matching)] if matching else []
-        if position.values is None:
-            return [*text, *filters]
-        beyond = cursors.after(position.values, self.order)
-        # MongoDB merges ranges of an index in the list's order, but does not split any of several values in a range.
-        several = {key: condition["$in"] for each in filters for key, condition in each.items() if "$in" in condition}
-        if math.prod(map(len, several.values())) * len(beyond) > MAX_RANGES:
-            several = {}
-        single = [
-            [*filters, *({key: {"$eq": value}} for key, value in zip(several, values, strict=True))]
-            for values in itertools.product(*several.values())
-        ]
-        return [*text, Encoded({"$or": [{"$and": [*one, after]} for one in single for after in beyond]})]
+        return [*text, encoded(document, matching)] if matching else text
 
 
 def _every(words: str) -> str:
-    """The words as MongoDB searches for all of them: each is a phrase, in which no character has a meaning."""
-    return " ".join(f'"{word}"' for word in words.replace('"', " ").split())
+    """The words as MongoDB searches for all of them: each is a phrase, without any sign that has a meaning."""
+    return " ".join(f'"{word}"' for word in re.findall(r"[^\W_]+", words))

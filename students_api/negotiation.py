@@ -18,7 +18,8 @@ def accepts(header: str, media_type: str) -> bool:
     weights: dict[str, float] = {}
     for element in header.lower().split(","):
         name, *parameters = (part.strip() for part in element.split(";"))
-        weights["*/*" if name == "*" else name] = _weight(parameters)
+        name = "*/*" if name == "*" else name
+        weights[name] = max(_weight(parameters), weights.get(name, 0))
     return next((weights[name] > 0 for name in ranges if name in weights), False)
 
 

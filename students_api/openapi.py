@@ -92,7 +92,7 @@ def _complete(operation: dict[str, Any], path: str, method: str) -> None:
         if MEDIA_TYPE not in response.get("content", {}):
             continue
         status = HTTPStatus(int(code))
-        detail, headers = PROBLEMS[status]
+        detail, headers = PROBLEMS.get(status, (status.description, {}))
         response["headers"] |= headers
         example = {
             "type": "about:blank",

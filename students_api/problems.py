@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.routing import Match, Mount
 
-from students_api.database import DatabaseError, DatabaseUnavailable, error_message
+from students_api.database import DatabaseError, DatabaseUnavailable, DuplicateKey, error_message
 from students_api.middleware import REQUEST_ID, request_id
 
 logger = logging.getLogger("students_api")
@@ -82,6 +82,7 @@ def answer_with_problems(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _invalid_request)
     for error in DatabaseUnavailable:
         app.add_exception_handler(error, _database_unavailable)
+    app.add_exception_handler(DuplicateKey, _duplicate)
     app.add_exception_handler(Exception, _unforeseen)
 
 
@@ -100,12 +101,12 @@ def _problem(
     return JSONResponse(problem | more, status, {REQUEST_ID: request_id.get(), **(headers or {})}, MEDIA_TYPE)
 
 
-def _http_error(request: Request, error: Exception) -> JSONResponse:
+async def _http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     status, detail, headers = HTTPStatus(error.status_code), error.detail, dict(error.headers or {})
     if (status, detail) == UNREADABLE_BODY:
         # Its bytes are no text, or its nesting or a number in it has no end. To a client it is no JSON, as any other.
-        return _invalid_request(
+        return await _invalid_request(
             request, RequestValidationError([{"type": "json_invalid", "loc": ("body",), "msg": "JSON decode error"}])
         )
     if status == HTTPStatus.METHOD_NOT_ALLOWED:
@@ -127,7 +128,7 @@ def _methods(request: Request) -> list[str]:
     return ["GET", "HEAD", *methods[1:]] if "GET" in methods else methods
 
 
-def _invalid_request(request: Request, error: Exception) -> JSONResponse:
+async def _invalid_request(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     errors = [{"loc": list(item["loc"]), "msg": item["msg"], "type": item["type"]} for item in error.errors()]
     first = errors[0]
@@ -136,14 +137,21 @@ def _invalid_request(request: Request, error: Exception) -> JSONResponse:
     return _problem(request, HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=errors)
 
 
-def _database_unavailable(request: Request, error: Exception) -> JSONResponse:
+async def _database_unavailable(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, DatabaseError)
     logger.error("MongoDB does not answer: %s", error_message(error))
     status, headers = HTTPStatus.SERVICE_UNAVAILABLE, {"Retry-After": str(RETRY_AFTER_SECONDS)}
-    if request.method in {"GET", "HEAD"}:
+    if request.method == "GET":  # or HEAD, which is GET by now
         return _problem(request, status, UNAVAILABLE, headers)
     return _problem(request, status, UNKNOWN_OUTCOME, headers, outcome="unknown")
 
 
-def _unforeseen(request: Request, _error: Exception) -> JSONResponse:
-    return _problem(request, HTTPStatus.INTERNAL_SERVER_ERROR, UNFORESEEN)
+async def _duplicate(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, DuplicateKey)
+    fields = " and ".join((error.details or {}).get("keyPattern", {})) or "a field"
+    return _problem(request, HTTPStatus.CONFLICT, f"Another has the same {fields}, which has to be different in each.")
+
+
+async def _unforeseen(request: Request, _error: Exception) -> JSONResponse:
+    # The server closes the connection after an error that reaches it; a client that knows does not use it again.
+    return _problem(request, HTTPStatus.INTERNAL_SERVER_ERROR, UNFORESEEN, {"Connection": "close"})

@@ -1,11 +1,12 @@
 """Conditional requests: entity tags, `If-Match` and `If-None-Match`."""
 
 import asyncio
+import math
 from typing import Any
 
 import httpx2
 import pytest
-from bson import ObjectId
+from bson import Decimal128, ObjectId
 
 from students_api.database import Database
 from tests.conftest import JANE, NO_STUDENT
@@ -94,6 +95,32 @@ async def test_a_header_that_is_no_list_of_tags_is_refused(
     assert (await client.get(path)).json() == jane
 
 
+@pytest.mark.parametrize("more", ["*", "garbage", "g*rbage", '"1'])
+async def test_no_line_of_a_header_escapes_the_check(
+    client: httpx2.AsyncClient, jane: dict[str, Any], more: str
+) -> None:
+    path = f"/students/{jane['id']}"
+    for first in ('"1"', '"9"'):
+        lines = httpx2.Headers([("If-Match", first), ("If-Match", more)])
+        answer = await client.put(path, json={"gpa": 1}, headers=lines)
+        assert is_validation_problem(answer, "header", "If-Match")
+        lines = httpx2.Headers([("If-None-Match", first), ("If-None-Match", more)])
+        assert is_validation_problem(await client.get(path, headers=lines), "header", "If-None-Match")
+    assert (await client.get(path)).json() == jane
+
+
+@pytest.mark.parametrize("known", ["*", '"1"', 'W/"1"'])
+@pytest.mark.parametrize(("method", "body"), WRITES, ids=str)
+async def test_a_write_only_if_there_is_none_is_refused(
+    client: httpx2.AsyncClient, jane: dict[str, Any], method: str, body: Any, known: str
+) -> None:
+    path = f"/students/{jane['id']}"
+    answer = await client.request(method, path, json=body, headers={"If-None-Match": known})
+    assert answer.status_code == 412
+    answer = await client.request(method, path, json=body, headers={"If-None-Match": '"7"'})
+    assert answer.status_code in {200, 204}
+
+
 async def test_several_lines_of_a_header_are_one_list(client: httpx2.AsyncClient, jane: dict[str, Any]) -> None:
     lines = [("If-Match", '"8"'), ("If-Match", '"1"')]
     answer = await client.put(f"/students/{jane['id']}", json={"gpa": 1}, headers=httpx2.Headers(lines))
@@ -127,6 +154,27 @@ async def test_a_document_without_a_version_counts_as_version_0(
     changed = await send(client, "PUT", path, {"gpa": 1}, f'"{version}"')
     assert (changed.status_code, changed.headers["ETag"]) == (200, f'"{version + 1}"')
     assert (await send(client, "PUT", path, {"gpa": 2}, f'"{version}"')).status_code == 412
+
+
+@pytest.mark.mongod
+@pytest.mark.parametrize(
+    ("stored", "version"),
+    [(math.inf, 0), (-math.inf, 0), (math.nan, 0), (1e300, 0), (-5, 0), (1.5, 1), (Decimal128("3"), 3),
+     (Decimal128("NaN"), 0), (Decimal128("1e6000"), 0), (2**63 - 1, 0), (2**53, 2**53), ([], 0), ({}, 0), (True, 0)],
+    ids=str,
+)  # fmt: skip
+async def test_a_version_that_is_none_takes_nothing_down_and_has_a_tag_that_matches(
+    real_client: httpx2.AsyncClient, real_database: Database, stored: object, version: int
+) -> None:
+    student_id = ObjectId()
+    await real_database["students"].insert_one({"_id": student_id, **JANE, "version": stored})
+    path = f"/students/{student_id}"
+    assert len((await real_client.get("/students/")).json()["students"]) == 1
+    tag = (await real_client.get(path)).headers["ETag"]
+    assert tag == f'"{version}"'
+    assert (await send(real_client, "PUT", path, {}, f'"{version + 1}"')).status_code == 412
+    assert (await send(real_client, "PUT", path, {}, tag)).status_code == 200
+    assert (await send(real_client, "DELETE", path, None, tag)).status_code == 204
 
 
 async def test_without_a_condition_a_write_goes_through(client: httpx2.AsyncClient, jane: dict[str, Any]) -> None:

@@ -1,7 +1,9 @@
 """A filter or an order exists exactly where a declared index serves it: one declaration is all it takes."""
 
 import enum
+from contextlib import nullcontext
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Literal
 from uuid import UUID
 
@@ -17,7 +19,10 @@ from students_api.documents import StoredDocument
 from students_api.filters import served_by_indexes
 from students_api.indexes import create_indexes
 from students_api.listing import ListQuery
+from students_api.main import create_app
+from students_api.settings import Settings
 from students_api.students.student import StudentFields
+from tests.conftest import JANE
 
 
 class Colour(enum.Enum):
@@ -42,6 +47,8 @@ class PupilFields(StudentFields):
     address: Annotated[Address | None, Indexed()] = None
     badge: Annotated[str | None, Indexed(unique=True)] = None
     locker: Annotated[int | None, Indexed(sparse=True)] = None
+    fee: Annotated[Decimal | None, Indexed()] = None
+    raw: Annotated[bytes | None, Indexed()] = None
     notes: str = ""
     secret: str = ""
 
@@ -68,9 +75,11 @@ ANY = object()
 
 def test_every_indexed_field_is_a_filter_of_its_own_type() -> None:
     ranges = {
-        f"{name}__{suffix}" for name in ("gpa", "year", "born", "locker") for suffix in ("gt", "gte", "lt", "lte")
+        f"{name}__{suffix}"
+        for name in ("gpa", "year", "born", "locker", "fee")
+        for suffix in ("gt", "gte", "lt", "lte")
     }
-    own = {"year", "born", "colour", "house", "boards", "tags", "key", "tutor", "page", "badge", "locker"}
+    own = {"year", "born", "colour", "house", "boards", "tags", "key", "tutor", "page", "badge", "locker", "fee"}
     assert set(PupilQuery.filters) == {"name", "email", "course", "gpa"} | own | ranges
     schema = PupilQuery.model_json_schema()["properties"]
     assert set(schema) == {*ListQuery.model_fields, *PupilQuery.filters, "sort", "fields"}
@@ -83,7 +92,7 @@ def test_every_indexed_field_is_a_filter_of_its_own_type() -> None:
 
 
 def test_every_index_that_holds_all_documents_is_an_order() -> None:
-    own = ("year", "born", "colour", "house", "boards", "key", "tutor", "page", "badge")
+    own = ("year", "born", "colour", "house", "boards", "key", "tutor", "page", "badge", "fee")
     single = ("id", "name", "email", "course", "gpa", *own)
     orders = {*single, *(f"-{name}" for name in single), "year,name", "-year,-name"}
     assert set(PupilQuery.orders) == orders
@@ -99,6 +108,7 @@ def test_every_index_that_holds_all_documents_is_an_order() -> None:
         {"boards": ["perhaps"]}, {"key": ["1"]}, {"tutor": ["1"]}, {"notes": ["x"]}, {"secret": ["x"]},
         {"address": ["x"]}, {"created_at": ["x"]}, {"sort": "locker"}, {"sort": "notes"}, {"sort": "created_at"},
         {"sort": "address.city"}, {"q": "x"}, {"name__gt": "x"}, {"boards__gt": True}, {"year__gt": 1.5},
+        {"tags__gt": "a"}, {"fee": ["x"]}, {"fee": ["NaN"]}, {"born__lt": "0001-01-01T00:00:00+14:00"},
     ],
     ids=str,
 )  # fmt: skip
@@ -113,6 +123,7 @@ async def test_a_value_finds_what_was_stored_of_it(database: Database) -> None:
     whole = {
         "year": 2, "born": datetime(2001, 2, 3, tzinfo=UTC), "colour": "blue", "house": "north", "boards": True,
         "tags": ["a", "b"], "key": key, "tutor": tutor, "page": "https://example.com/jane", "badge": "B1", "locker": 3,
+        "fee": "1.50",
     }  # fmt: skip
     jane = {name: field.examples[0] for name, field in StudentFields.model_fields.items() if field.examples}
     await Pupil.model_validate(jane | whole).insert()
@@ -157,6 +168,30 @@ def test_a_field_that_is_called_like_a_parameter_is_a_clear_error() -> None:
 
     with pytest.raises(TypeError, match="limit"):
         served_by_indexes(Limited)(ListQuery)
+
+
+@pytest.mark.mongod
+async def test_a_value_that_a_unique_index_has_already_gets_409_that_names_the_field_and_not_the_value(
+    real_database: Database,
+) -> None:
+    app = create_app(Settings(), open_deployment=lambda _: nullcontext(real_database))
+
+    @app.post("/pupils")
+    async def create_pupil(pupil: PupilFields) -> None:
+        await Pupil(**pupil.model_dump()).insert()
+
+    async with (
+        app.router.lifespan_context(app),
+        httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://service") as client,
+    ):
+        await init_beanie(real_database, document_models=[Pupil], skip_indexes=True)
+        await create_indexes(Pupil)
+        pupil = JANE | {"badge": "SECRET"}
+        assert [(await client.post("/pupils", json=pupil)).status_code for _ in range(2)] == [200, 409]
+        problem = (await client.post("/pupils", json=pupil)).json()
+    assert "badge" in problem["detail"]
+    assert "SECRET" not in str(problem)
+    await real_database["pupils"].drop()
 
 
 @pytest.mark.mongod

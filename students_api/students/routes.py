@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request, Res
 from students_api.conditional import IfMatch, IfNoneMatch, etag
 from students_api.documents import now
 from students_api.fields import DocumentId
-from students_api.negotiation import JSON, MERGE_PATCH, AnswersJson, body_of
+from students_api.negotiation import JSON, MERGE_PATCH, AnswersJson, also_as, body_of
 from students_api.openapi import ETAG, LINK, LOCATION, answer
 from students_api.parameters import NoParameters
 from students_api.problems import responses
@@ -148,9 +148,7 @@ async def update_student(
     response_description="The student after the change",
     responses=answer(HTTPStatus.OK, ETAG) | responses(*CHANGED, *UNREADABLE),
     dependencies=[NoParameters, AnswersJson, body_of(JSON, MERGE_PATCH)],
-    openapi_extra={
-        "requestBody": {"content": {MERGE_PATCH: {"schema": {"$ref": "#/components/schemas/StudentUpdate"}}}}
-    },
+    openapi_extra=also_as(MERGE_PATCH, StudentUpdate),
 )
 async def patch_student(
     student_id: StudentId, update: StudentUpdate, if_match: IfMatch, response: Response
