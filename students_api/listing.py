@@ -94,12 +94,29 @@ class ListQuery(BaseModel):
         return f"{type(self).__name__} {kept}".encode()
 
     def queries(self, document: type[Document], projection: type[BaseModel]) -> list[FindMany[Any]]:
-        """Beanie's queries, each for one range of an index, that find all from the page on, one after the other."""
+        """Beanie's queries that find all from the page on, one after the other; mostly it is one."""
         matching = self._matching(document)
         values = self.position.values
-        ranges = [[]] if values is None else [[Encoded(after)] for after in cursors.after(values, self.order)]
-        sort = [(key, SortDirection(direction)) for key, direction in self.order]
-        return [document.find(*matching, *after, sort=sort, projection_model=projection) for after in ranges]
+        ranges = [] if values is None else [Encoded(each) for each in cursors.after(values, self.order)]
+        if ranges and self._can_be_merged(matching):
+            ranges = [Encoded({"$or": [{"$and": [*matching, each]} for each in ranges]})]
+            matching = []
+        options: dict[str, Any] = {
+            "sort": [(key, SortDirection(direction)) for key, direction in self.order],
+            "projection_model": projection,
+            "batch_size": self.limit + 1,  # or MongoDB would send 101 first, and the rest when it is asked again
+        }
+        return [document.find(*matching, each, **options) for each in ranges] or [document.find(*matching, **options)]
+
+    def _can_be_merged(self, matching: list[Encoded]) -> bool:
+        """Whether MongoDB merges the ranges after the position in the list's order.
+
+        It merges by what it fetched, where missing is less than null, though both are one place in an index: so only
+        where neither is equal in all of a range. And it sorts ranges of several values, or of words, in memory.
+        """
+        values = self.position.values or []
+        several = any(len(each.get("$in", [])) > 1 for conditions in matching for each in conditions.values())
+        return None not in values and not several and not any("$text" in conditions for conditions in matching)
 
     async def page(self, document: type[Document], projection: type[BaseModel]) -> Page:
         """The page that is asked for, with the projection's keys."""
