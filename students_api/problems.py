@@ -83,6 +83,7 @@ def answer_with_problems(app: FastAPI) -> None:
     for error in DatabaseUnavailable:
         app.add_exception_handler(error, _database_unavailable)
     app.add_exception_handler(DuplicateKey, _duplicate)
+    app.add_exception_handler(OverflowError, _overflow)
     app.add_exception_handler(Exception, _unforeseen)
 
 
@@ -150,6 +151,14 @@ async def _duplicate(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, DuplicateKey)
     fields = " and ".join((error.details or {}).get("keyPattern", {})) or "a field"
     return _problem(request, HTTPStatus.CONFLICT, f"Another has the same {fields}, which has to be different in each.")
+
+
+async def _overflow(request: Request, error: Exception) -> JSONResponse:
+    if "8-byte ints" in str(error):  # BSON's words, for a field that declares no limits
+        words = "A whole number is larger than can be stored"
+        return await _invalid_request(request, invalid(("body",), words, "int_range"))
+    logger.error("Exception in the application", exc_info=error)
+    return await _unforeseen(request, error)
 
 
 async def _unforeseen(request: Request, _error: Exception) -> JSONResponse:

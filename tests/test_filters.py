@@ -23,6 +23,7 @@ from students_api.main import create_app
 from students_api.settings import Settings
 from students_api.students.student import StudentFields
 from tests.conftest import JANE
+from tests.test_bad_input import is_validation_problem
 
 
 class Colour(enum.Enum):
@@ -171,7 +172,7 @@ def test_a_field_that_is_called_like_a_parameter_is_a_clear_error() -> None:
 
 
 @pytest.mark.mongod
-async def test_a_value_that_a_unique_index_has_already_gets_409_that_names_the_field_and_not_the_value(
+async def test_a_value_that_a_unique_index_has_already_gets_409_that_names_the_field_and_a_huge_number_422(
     real_database: Database,
 ) -> None:
     app = create_app(Settings(), open_deployment=lambda _: nullcontext(real_database))
@@ -189,6 +190,8 @@ async def test_a_value_that_a_unique_index_has_already_gets_409_that_names_the_f
         pupil = JANE | {"badge": "SECRET"}
         assert [(await client.post("/pupils", json=pupil)).status_code for _ in range(2)] == [200, 409]
         problem = (await client.post("/pupils", json=pupil)).json()
+        huge = await client.post("/pupils", json=JANE | {"badge": "B1", "locker": 2**64})
+        assert is_validation_problem(huge, "body")
     assert "badge" in problem["detail"]
     assert "SECRET" not in str(problem)
     await real_database["pupils"].drop()

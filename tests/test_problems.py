@@ -129,6 +129,16 @@ async def test_what_is_unforeseen_gets_500_without_a_word_of_it(client: httpx2.A
     assert "SECRET" not in answer.text
 
 
+async def test_another_overflow_is_unforeseen_and_logged(
+    client: httpx2.AsyncClient, broken_reads: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken_reads(OverflowError("SECRET"))
+    answer = await client.get(f"/students/{NO_STUDENT}")
+    problem_of(answer, 500, "Internal Server Error")
+    assert "SECRET" not in answer.text
+    assert "SECRET" in caplog.text
+
+
 @pytest.mark.parametrize("given", ["a", "0123456789abcdef", "A-b_c.d:e=f+g/h@i", "x" * 128])
 async def test_a_well_formed_request_id_is_taken(client: httpx2.AsyncClient, given: str) -> None:
     for path, status in (("/students/", 200), ("/nothing", 404), ("/students/1", 422), ("/livez", 200), ("/docs", 200)):
