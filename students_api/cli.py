@@ -9,7 +9,7 @@ import logging.config
 import signal
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -89,9 +89,8 @@ def serve(
         "workers": workers,
         "reload": reload,
         "timeout_graceful_shutdown": GRACE_SECONDS,
-        "log_config": configuration(),
+        "access_log": False,  # the service has its own
     }
-    logging.config.dictConfig(options["log_config"])  # as uvicorn will; the local MongoDB starts before it
     # uvicorn stops gracefully and then repeats the signal, which by default would end this process before its mongod.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
 
@@ -99,8 +98,11 @@ def serve(
         async with open_database(url, settings.mongodb_database, settings.pool_size) as database:
             await prepare(database)
 
-    # Before uvicorn: it would tell of a database that cannot be used with a stack trace, and each worker once.
-    with _starting() as settings, deployment(settings) as url:
+    with _starting() as settings, ExitStack() as stack:
+        options["log_config"] = configuration(settings.log_format, settings.log_level)
+        logging.config.dictConfig(options["log_config"])  # as uvicorn will; the local MongoDB starts before it
+        url = stack.enter_context(deployment(settings))
+        # Before uvicorn: it would tell of a database that cannot be used with a stack trace, and each worker once.
         asyncio.run(try_out(url))
         if workers == 1:
             uvicorn.run(APP, **options)

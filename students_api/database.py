@@ -111,6 +111,7 @@ async def open_database(url: str, name: str, pool_size: int) -> AsyncIterator[Da
                     "MONGODB_URL is no connection string of MongoDB's. Special characters in a user name or password "
                     "must be percent-encoded: @ is %40, : is %3A, / is %2F."
                 )
+                raise StartUpError(reason) from None
         raise StartUpError(reason) from error
     try:
         yield database

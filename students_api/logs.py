@@ -1,31 +1,102 @@
-"""The log of `students-api serve`: uvicorn's, with the request's id in every line."""
+"""The log of `students-api serve`: every line, whoever writes it, in one form and with the request's id."""
 
+import json
 import logging
-from copy import deepcopy
+import sys
+import traceback
+from collections.abc import MutableMapping
 from typing import Any
 
-from uvicorn.config import LOGGING_CONFIG
+import structlog
+from structlog.typing import ExcInfo, Processor
 
-from students_api.middleware import request_id
+from students_api.middleware import NO_REQUEST, request_id
 
+WITH_VALUES = frozenset({"beanie", "bson", "fastapi", "pydantic_core", "pymongo"})
+"""Packages whose errors repeat what was sent or is stored. The log has their type, not their words."""
 
-class WithRequestId(logging.Filter):
-    """Gives a record the id of the request in which it was made; `-` outside of one."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Let every record pass."""
-        record.request_id = request_id.get()
-        return True
+CAUSE = "\nThe above exception was the direct cause of the following exception:\n\n"
+CONTEXT = "\nDuring handling of the above exception, another exception occurred:\n\n"
 
 
-def configuration() -> dict[str, Any]:
+def configuration(log_format: str, level: str) -> dict[str, Any]:
     """For `logging.config.dictConfig`: the lines of uvicorn and of the service, and the warnings of all others."""
-    config: dict[str, Any] = deepcopy(LOGGING_CONFIG)
-    config["filters"] = {"request_id": {"()": WithRequestId}}
-    for handler in config["handlers"].values():
-        handler["filters"] = ["request_id"]
-    for formatter in config["formatters"].values():
-        formatter["fmt"] = formatter["fmt"].replace("%(levelprefix)s ", "%(levelprefix)s [%(request_id)s] ")
-    config["loggers"]["students_api"] = {"handlers": ["default"], "level": "INFO", "propagate": False}
-    config["root"] = {"handlers": ["default"], "level": "WARNING"}
-    return config
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"default": {"()": "students_api.logs.formatter", "log_format": log_format}},
+        "handlers": {"default": {"class": "logging.StreamHandler", "formatter": "default"}},
+        "loggers": {name: {"level": level} for name in ("students_api", "uvicorn")},
+        # No level for all: at DEBUG, PyMongo's loggers tell each command with its values.
+        "root": {"handlers": ["default"], "level": "WARNING"},
+    }
+
+
+def formatter(log_format: str) -> structlog.stdlib.ProcessorFormatter:
+    """What makes lines of the records of `logging`, of structlog and of `warnings`, in the process that calls it."""
+    common: list[Processor] = [
+        _in_request,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            *common,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    logging.captureWarnings(True)
+    encoder = json.JSONEncoder(default=repr)  # `json.dumps` would make one a line
+    renderer: Processor = (
+        structlog.processors.JSONRenderer(lambda event, **_: encoder.encode(event))
+        if log_format == "json"
+        else structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
+    )
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[structlog.stdlib.ExtraAdder(), *common],
+        processors=[
+            structlog.processors.ExceptionRenderer(traceback_text),
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            renderer,
+        ],
+    )
+
+
+def _in_request(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    event.pop("color_message", None)  # uvicorn's, the same words with colors
+    event["event"] = str(event["event"]).strip()
+    if (chosen := request_id.get()) != NO_REQUEST:
+        event["request_id"] = chosen
+    return event
+
+
+def traceback_text(exc_info: ExcInfo) -> str:
+    """The exception with those that led to it, the first one first, as Python prints them but for values."""
+    return _chain(exc_info[1]).rstrip()
+
+
+def _chain(error: BaseException) -> str:
+    before = ""
+    if error.__cause__ is not None:
+        before = _chain(error.__cause__) + CAUSE
+    elif error.__context__ is not None and not error.__suppress_context__:
+        before = _chain(error.__context__) + CONTEXT
+    parts = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
+    frames = "".join(traceback.format_tb(error.__traceback__))
+    return f"{before}Traceback (most recent call last):\n{frames}{_words(error)}" + "".join(map(_chain, parts))
+
+
+def _words(error: BaseException) -> str:
+    kind = type(error)
+    if kind.__module__.partition(".")[0] not in WITH_VALUES:
+        return "".join(traceback.format_exception_only(error))
+    code = getattr(error, "code", None)
+    return f"{kind.__module__}.{kind.__qualname__}{'' if code is None else f': code {code}'}\n"

@@ -17,7 +17,7 @@ from students_api import __version__, documentation, health, migrate, students
 from students_api.database import CommandError, Database, error_message, time_limit
 from students_api.deployment import open_deployment
 from students_api.indexes import create_indexes
-from students_api.middleware import Head, OptionalSlash, RequestId
+from students_api.middleware import AccessLog, Head, Meter, OptionalSlash, RequestId
 from students_api.openapi import describe
 from students_api.problems import answer_with_problems, responses
 from students_api.settings import Settings, StartUpError
@@ -49,6 +49,7 @@ def create_app(
     `settings` are read from the environment where none are given, when the application starts. `open_deployment` is the
     seam for another database: it yields the one to use, for as long as the application runs.
     """
+    meters: list[Meter] = []
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -76,6 +77,7 @@ def create_app(
         lifespan=lifespan,
     )
     app.add_middleware(OptionalSlash, collections=frozenset(resource.router.prefix for resource in RESOURCES))
+    app.add_middleware(AccessLog, meters=meters)
     app.add_middleware(Head)
     app.add_middleware(RequestId)  # the last one added is the first to be asked
     answer_with_problems(app)

@@ -1,17 +1,34 @@
 """What every request goes through, each a pure ASGI application around the next."""
 
+import logging
 import re
 import secrets
+from collections.abc import Sequence
 from contextvars import ContextVar
+from http import HTTPStatus
+from time import perf_counter
+from typing import Protocol
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+logger = logging.getLogger("students_api")
 
 REQUEST_ID = "X-Request-ID"
 WELL_FORMED = re.compile(r"[\w.:=+/@-]{1,128}", re.ASCII)
 
-request_id: ContextVar[str] = ContextVar("request_id", default="-")
+NO_REQUEST = "-"
+request_id: ContextVar[str] = ContextVar("request_id", default=NO_REQUEST)
 """The id of the request that is being answered; `-` outside of one."""
+
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+OTHER_METHOD = "other"
+NO_ROUTE = "-"
+QUIET = frozenset({"/livez", "/readyz", "/metrics"})
+"""Routes that machines ask all the time: the log has them at level DEBUG, unless they fail."""
+
+ASKED_METHOD = "students_api.method"
 
 
 class RequestId:
@@ -53,7 +70,7 @@ class Head:
         async def send_without_body(message: Message) -> None:
             await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
 
-        await self.app({**scope, "method": "GET"}, receive, send_without_body)
+        await self.app({**scope, "method": "GET", ASKED_METHOD: "HEAD"}, receive, send_without_body)
 
 
 class OptionalSlash:
@@ -70,3 +87,76 @@ class OptionalSlash:
             path = path.removeprefix(root).removesuffix("/")
             scope["path"] = root + path + ("/" if path in self.collections or not path else "")
         await self.app(scope, receive, send)
+
+
+class Meter(Protocol):
+    """What counts requests."""
+
+    def request_started(self) -> None:
+        """A request has come."""
+
+    def request_finished(self, method: str, route: str, status: int, seconds: float) -> None:
+        """It is answered."""
+
+
+class AccessLog:
+    """A line in the log for each request, and what `meters` count: its route, never its path, which has personal data.
+
+    `meters` can change while the application runs.
+    """
+
+    def __init__(self, app: ASGIApp, meters: Sequence[Meter]) -> None:
+        self.app = app
+        self.meters = meters
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer as ASGI has it."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        status = int(HTTPStatus.INTERNAL_SERVER_ERROR)  # of an exception, which is answered outside of all middleware
+
+        async def send_noted(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = int(message["status"])
+            await send(message)
+
+        started = perf_counter()
+        for meter in self.meters:
+            meter.request_started()
+        try:
+            await self.app(scope, receive, send_noted)
+        finally:
+            seconds = perf_counter() - started
+            method, route = scope.get(ASKED_METHOD, scope["method"]), route_template(scope)
+            method = method if method in METHODS else OTHER_METHOD
+            for meter in self.meters:
+                meter.request_finished(method, route, status, seconds)
+            failed = status >= HTTPStatus.INTERNAL_SERVER_ERROR
+            level = logging.DEBUG if route in QUIET and not failed else logging.INFO
+            if logger.isEnabledFor(level):
+                fields = {"method": method, "route": route, "status": status, "duration_ms": round(seconds * 1000, 2)}
+                logger.log(level, "request", extra=fields)
+
+
+def route_template(scope: Scope) -> str:
+    """The template of the route that answers, such as `/students/{id}`; `-` where there is none.
+
+    FastAPI says which it is in the scope: of an included router `route` lacks the prefix, and the context has it. A
+    plain route of Starlette's does not say. Without parameters its path is its template, and with them it is `-`.
+    """
+    root = scope.get("root_path", "")
+    prefix = root.removeprefix(scope.get("app_root_path", root))  # of the mounts on the way
+    context = scope.get("fastapi", {}).get("effective_route_context")
+    route = getattr(context, "starlette_route", None) or context
+    if route is None or isinstance(route, Mount):
+        route = scope.get("route")
+    if scope.get("path_params", {}).keys() - getattr(route, "param_convertors", {}).keys():
+        return NO_ROUTE
+    if route is not None:
+        return f"{prefix}{route.path_format}"
+    if "app_root_path" in scope:
+        return f"{prefix}/{{path}}"
+    path: str = scope["path"]
+    return path.removeprefix(root) if "endpoint" in scope else NO_ROUTE

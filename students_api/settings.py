@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AliasGenerator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -46,6 +46,12 @@ class Settings(BaseSettings):
     pool_size: Annotated[
         int, Field(ge=1, le=1000, description="Connections to MongoDB, and threads that use them, a process.")
     ] = 32
+    log_format: Annotated[
+        Literal["console", "json"], Field(description="How `students-api serve` logs: for a person, or for a program.")
+    ] = "console"
+    log_level: Annotated[
+        Literal["DEBUG", "INFO", "WARNING", "ERROR"], Field(description="The least urgent lines that are logged.")
+    ] = "INFO"
 
     @classmethod
     def read(cls) -> Self:

@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx2
 import pytest
 import typer.main
 
@@ -15,7 +16,7 @@ from students_api.cli import app
 from students_api.main import create_app
 from students_api.settings import Settings, variable
 from students_api.students.student import StudentQuery
-from tests.conftest import cannot_run
+from tests.conftest import JANE, cannot_run
 from tests.service import Service
 
 PROJECT = Path(__file__).parents[1]
@@ -47,6 +48,23 @@ def without_nulls(printed: str) -> object:
     return json.loads(
         printed, object_hook=lambda item: {key: value for key, value in item.items() if value is not None}
     )
+
+
+@pytest.mark.mongod
+@pytest.mark.slow
+def test_a_line_of_the_log_is_as_it_is_written(start_service: Callable[..., Service], mongodb_url: str) -> None:
+    service = start_service(MONGODB_URL=mongodb_url, STUDENTS_API_LOG_FORMAT="json")
+    student = httpx2.post(f"{service.url}/students/", json=JANE).json()
+    httpx2.get(f"{service.url}/students/{student['id']}")
+    assert service.stop() == 0
+    (example,) = blocks("json")
+    real = next(line for line in service.log.read_text().splitlines() if '"/students/{id}"' in line)
+    varying = {"duration_ms", "request_id", "timestamp"}
+    written, logged = json.loads(example), json.loads(real)
+    assert list(logged) == list(written)
+    assert {key: type(value) for key, value in logged.items()} == {key: type(value) for key, value in written.items()}
+    for key in written.keys() - varying:
+        assert logged[key] == written[key]
 
 
 @pytest.mark.mongod
