@@ -6,8 +6,10 @@ Exit codes: 0 done, 1 something is wrong, 2 wrong usage, 3 the service or its da
 import asyncio
 import json
 import logging.config
+import os
 import signal
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
@@ -24,6 +26,8 @@ APP = "students_api.main:app"
 WRONG = 1
 NOT_STARTED = 3
 GRACE_SECONDS = 10
+METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+"""Names the folder in which the workers keep their metrics. The client for Prometheus reads it when it is imported."""
 
 app = typer.Typer(
     help="Students API: a REST API for student records on MongoDB.",
@@ -104,6 +108,9 @@ def serve(
         url = stack.enter_context(deployment(settings))
         # Before uvicorn: it would tell of a database that cannot be used with a stack trace, and each worker once.
         asyncio.run(try_out(url))
+        if settings.metrics and workers > 1 and METRICS_FOLDER not in os.environ:
+            prefix = "students-api-metrics-"
+            os.environ[METRICS_FOLDER] = stack.enter_context(tempfile.TemporaryDirectory(prefix=prefix))
         if workers == 1:
             uvicorn.run(APP, **options)
         else:

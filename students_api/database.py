@@ -1,7 +1,7 @@
 """MongoDB's driver: all that the service knows of it. The other modules see Beanie, and the names defined here."""
 
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
@@ -14,7 +14,7 @@ from beanie.odm.utils.projection import get_projection
 from beanie.operators import And
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
 from pydantic import BaseModel
-from pymongo import IndexModel, MongoClient, ReturnDocument
+from pymongo import IndexModel, MongoClient, ReturnDocument, monitoring
 from pymongo import timeout as time_limit
 from pymongo.errors import (
     ConfigurationError,
@@ -32,12 +32,14 @@ from students_api.settings import StartUpError
 
 __all__ = [
     "CommandError",
+    "CommandListener",
     "Database",
     "DatabaseError",
     "DatabaseUnavailable",
     "DuplicateKey",
     "Encoded",
     "IndexModel",
+    "PoolListener",
     "ProjectedFindOne",
     "StoredFindMany",
     "admin_command",
@@ -71,9 +73,10 @@ CONNECT_SECONDS = 5
 
 
 @asynccontextmanager
-async def open_database(url: str, name: str, pool_size: int) -> AsyncIterator[Database]:
+async def open_database(url: str, name: str, pool_size: int, listeners: Sequence[Any] = ()) -> AsyncIterator[Database]:
     """The database called `name` in the deployment at `url`, which has been seen to answer; closed on leaving.
 
+    `listeners` are told what its client does: a `CommandListener`, a `PoolListener`.
     Raises `StartUpError` where the URL, the credentials or the deployment are not usable.
     """
     client: AsyncIOMotorClient[dict[str, Any]] | None = None
@@ -85,6 +88,7 @@ async def open_database(url: str, name: str, pool_size: int) -> AsyncIterator[Da
             **{option: value for option, value in defaults.items() if option.lower() not in given},
             # `strict` would refuse Beanie's `buildInfo`, which the Stable API does not have.
             server_api=ServerApi("1", deprecation_errors=True),
+            event_listeners=[*listeners],
             tz_aware=True,
             # What another program stored must be readable: text that is not UTF-8, dates beyond the year 9999, and (the
             # driver's default leaves them as they are) UUIDs that are none.
@@ -210,3 +214,56 @@ class ProjectedFindOne(FindOne[Any]):
         query = super().update(*args, **kwargs)
         query.projection_model = self.projection_model
         return query
+
+
+class CommandListener(monitoring.CommandListener):
+    """Calls `finished` after each command, with its name, its outcome (`ok` or `error`) and the seconds that it took.
+
+    It does so in the driver's threads, many at once.
+    """
+
+    def __init__(self, finished: Callable[[str, str, float], None]) -> None:
+        self.finished = finished
+
+    def started(self, event: monitoring.CommandStartedEvent) -> None:
+        """As PyMongo has it."""
+
+    def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
+        """As PyMongo has it."""
+        self.finished(event.command_name, "ok", event.duration_micros / 1e6)
+
+    def failed(self, event: monitoring.CommandFailedEvent) -> None:
+        """As PyMongo has it."""
+        self.finished(event.command_name, "error", event.duration_micros / 1e6)
+
+
+class PoolListener(monitoring.ConnectionPoolListener):
+    """Calls `opened` with 1 for each connection that is made and -1 for each that is closed, and `used` as well.
+
+    It does so in the driver's threads, many at once.
+    """
+
+    def __init__(self, opened: Callable[[int], None], used: Callable[[int], None]) -> None:
+        self.opened, self.used = opened, used
+
+    def connection_created(self, _event: monitoring.ConnectionCreatedEvent) -> None:
+        """As PyMongo has it."""
+        self.opened(1)
+
+    def connection_closed(self, _event: monitoring.ConnectionClosedEvent) -> None:
+        """As PyMongo has it."""
+        self.opened(-1)
+
+    def connection_checked_out(self, _event: monitoring.ConnectionCheckedOutEvent) -> None:
+        """As PyMongo has it."""
+        self.used(1)
+
+    def connection_checked_in(self, _event: monitoring.ConnectionCheckedInEvent) -> None:
+        """As PyMongo has it."""
+        self.used(-1)
+
+    def _pass_over(self, event: Any) -> None:
+        pass
+
+    pool_created = pool_ready = pool_cleared = pool_closed = _pass_over
+    connection_ready = connection_check_out_started = connection_check_out_failed = _pass_over

@@ -30,7 +30,12 @@ async def open_deployment(settings: Settings) -> AsyncIterator[Database]:
 
     Raises `StartUpError` where there is no usable MongoDB.
     """
+    listeners: list[object] = []
+    if settings.metrics:
+        from students_api.metrics import LISTENERS  # noqa: PLC0415  # it takes long, and most do without
+
+        listeners += LISTENERS
     with ExitStack() as stack:
         url = await asyncio.to_thread(stack.enter_context, deployment(settings))
-        async with open_database(url, settings.mongodb_database, settings.pool_size) as database:
+        async with open_database(url, settings.mongodb_database, settings.pool_size, listeners) as database:
             yield database

@@ -53,7 +53,8 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_deployment(settings or Settings.read()) as database:
+        current = settings or Settings.read()
+        async with _watched(app, current, meters), open_deployment(current) as database:
             for name in Settings.unknown_variables():
                 logger.warning("%s is no setting; is it mistyped?", name)
             await prepare(database)
@@ -87,6 +88,17 @@ def create_app(
     documentation.add_documentation(app)
     describe(app)
     return app
+
+
+@asynccontextmanager
+async def _watched(app: FastAPI, settings: Settings, meters: list[Meter]) -> AsyncIterator[None]:
+    """With what the settings turn on, and nothing else is imported; before there is a client of the database."""
+    if settings.metrics:
+        from students_api import metrics  # noqa: PLC0415
+
+        app.include_router(metrics.router)
+        meters.append(metrics)
+    yield
 
 
 async def prepare(database: Database) -> None:

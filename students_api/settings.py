@@ -52,6 +52,7 @@ class Settings(BaseSettings):
     log_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR"], Field(description="The least urgent lines that are logged.")
     ] = "INFO"
+    metrics: Annotated[bool, Field(description="Show Prometheus metrics at `/metrics`.")] = False
 
     @classmethod
     def read(cls) -> Self:

@@ -5,12 +5,14 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import httpx2
 import pytest
 import typer.main
+from prometheus_client.parser import text_string_to_metric_families
 
 from students_api.cli import app
 from students_api.main import create_app
@@ -101,12 +103,30 @@ def test_every_setting_is_in_the_table_with_its_default() -> None:
     assert table == defaults
 
 
+def test_every_metric_is_in_the_table_with_its_labels() -> None:
+    table = {row[0].strip("`"): re.findall(r"`(\w+)`", row[1]) for row in rows("Watching it")}
+    program = """
+from students_api import metrics
+metrics.request_finished("GET", "/", 200, 1)
+metrics.LISTENERS[0].finished("find", "ok", 1)
+print(metrics.get_metrics().body.decode())
+"""
+    shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    real = {
+        re.sub("_(bucket|sum|count)$", "", sample.name): [label for label in sample.labels if label != "le"]
+        for family in text_string_to_metric_families(shown)
+        for sample in family.samples
+        if not sample.name.startswith(("python_", "process_"))
+    }
+    assert table == real
+
+
 def test_every_route_is_in_the_table() -> None:
     routes = " ".join(row[0] for row in rows("Routes"))
     for path, methods in create_app().openapi()["paths"].items():
         for method in methods:
             assert f"`{method.upper()} {path}`" in routes
-    for path in ("/livez", "/readyz", "/docs", "/redoc", "/openapi.json"):
+    for path in ("/livez", "/readyz", "/metrics", "/docs", "/redoc", "/openapi.json"):
         assert path in routes
 
 
