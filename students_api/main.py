@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
 from http import HTTPStatus
 from typing import Any
 
@@ -76,7 +76,16 @@ def create_app(
         redoc_url=None,
         redirect_slashes=False,
         lifespan=lifespan,
+        # Its logs have the words of exceptions, and with them personal data.
+        telemetry={
+            "exclude": lambda _scope: not app.state.is_traced,
+            "operation_spans": False,
+            "metrics": False,
+            "logs": False,
+            "auto_configure": False,
+        },
     )
+    app.state.is_traced = False
     app.add_middleware(OptionalSlash, collections=frozenset(resource.router.prefix for resource in RESOURCES))
     app.add_middleware(AccessLog, meters=meters)
     app.add_middleware(Head)
@@ -93,12 +102,18 @@ def create_app(
 @asynccontextmanager
 async def _watched(app: FastAPI, settings: Settings, meters: list[Meter]) -> AsyncIterator[None]:
     """With what the settings turn on, and nothing else is imported; before there is a client of the database."""
-    if settings.metrics:
-        from students_api import metrics  # noqa: PLC0415
+    with ExitStack() as stack:
+        if settings.metrics:
+            from students_api import metrics  # noqa: PLC0415
 
-        app.include_router(metrics.router)
-        meters.append(metrics)
-    yield
+            app.include_router(metrics.router)
+            meters.append(metrics)
+        if settings.telemetry:
+            from students_api import telemetry  # noqa: PLC0415
+
+            stack.enter_context(telemetry.exported())
+            app.state.is_traced = True
+        yield
 
 
 async def prepare(database: Database) -> None:

@@ -1,10 +1,12 @@
 """What an operator can set, each by an environment variable."""
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AliasGenerator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, AliasGenerator, Field, SecretStr, ValidationError
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "STUDENTS_API_"
@@ -17,6 +19,13 @@ class StartUpError(Exception):
 def variable(field: str) -> str:
     """The name of the environment variable that sets a field. Where MongoDB is has the tutorial's names."""
     return field.upper() if field.startswith("mongodb_") else f"{PREFIX}{field}".upper()
+
+
+def _with_the_extra(wanted: bool) -> bool:  # noqa: FBT001  # pydantic passes it so
+    if wanted and not all(find_spec(f"opentelemetry.{name}") for name in ("exporter", "instrumentation", "sdk")):
+        words = "it needs the extra `telemetry`: pip install 'students-api[telemetry]'"
+        raise PydanticCustomError("missing_extra", words)
+    return wanted
 
 
 class Settings(BaseSettings):
@@ -53,6 +62,11 @@ class Settings(BaseSettings):
         Literal["DEBUG", "INFO", "WARNING", "ERROR"], Field(description="The least urgent lines that are logged.")
     ] = "INFO"
     metrics: Annotated[bool, Field(description="Show Prometheus metrics at `/metrics`.")] = False
+    telemetry: Annotated[
+        bool,
+        AfterValidator(_with_the_extra),
+        Field(description="Export traces by OTLP, as the variables OTEL_... say. Needs the extra `telemetry`."),
+    ] = False
 
     @classmethod
     def read(cls) -> Self:
