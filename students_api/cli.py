@@ -6,6 +6,8 @@ Exit codes: 0 done, 1 something is wrong, 2 wrong usage, 3 the service or its da
 import asyncio
 import json
 import logging.config
+import math
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
 APP = "students_api.main:app"
 WRONG = 1
 NOT_STARTED = 3
-GRACE_SECONDS = 10
 
 app = typer.Typer(
     help="Students API: a REST API for student records on MongoDB.",
@@ -51,16 +52,14 @@ def students_api(
 @contextmanager
 def _starting() -> Iterator["Settings"]:
     """The settings. Whatever keeps the service from starting becomes a line on standard error and exit code 3."""
-    from students_api.database import DatabaseError, error_message
+    from students_api.database import DatabaseError, failure
     from students_api.settings import Settings, StartUpError
 
     try:
         yield Settings.read()
-    except StartUpError as error:
-        typer.echo(f"students-api: {error}", err=True)
-        raise typer.Exit(NOT_STARTED) from error
-    except DatabaseError as error:
-        typer.echo(f"students-api: MongoDB refuses: {error_message(error)}", err=True)
+    except (StartUpError, DatabaseError) as error:
+        words = failure(error) if isinstance(error, DatabaseError) else error
+        typer.echo(f"students-api: {words}", err=True)
         raise typer.Exit(NOT_STARTED) from error
 
 
@@ -76,32 +75,44 @@ def serve(
     from uvicorn.config import STARTUP_FAILURE
     from uvicorn.supervisors import Multiprocess
 
-    from students_api.database import open_database
+    from students_api.database import DatabaseError, failure, is_unavailable, open_database
     from students_api.deployment import deployment
+    from students_api.limits import INCOMPLETE_SECONDS
     from students_api.logs import configuration
-    from students_api.main import prepare
+    from students_api.main import logger, prepare
+    from students_api.server import HttpProtocol
 
     if reload and workers > 1:
         raise typer.BadParameter("it takes one worker", param_hint="--reload")
-    options: dict[str, Any] = {
-        "host": host,
-        "port": port,
-        "workers": workers,
-        "reload": reload,
-        "timeout_graceful_shutdown": GRACE_SECONDS,
-        "log_config": configuration(),
-    }
-    logging.config.dictConfig(options["log_config"])  # as uvicorn will; the local MongoDB starts before it
+    logging.config.dictConfig(configuration())  # as uvicorn will; the local MongoDB starts before it
     # uvicorn stops gracefully and then repeats the signal, which by default would end this process before its mongod.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
 
     async def try_out(url: str) -> None:
-        async with open_database(url, settings.mongodb_database, settings.pool_size) as database:
-            await prepare(database)
+        async with open_database(url, settings) as database:
+            try:
+                await prepare(database)
+            except DatabaseError as error:
+                if not is_unavailable(error):
+                    raise
+                logger.warning("%s The service starts all the same, and keeps trying.", failure(error))
 
     # Before uvicorn: it would tell of a database that cannot be used with a stack trace, and each worker once.
     with _starting() as settings, deployment(settings) as url:
         asyncio.run(try_out(url))
+        options: dict[str, Any] = {
+            "host": host,
+            "port": port,
+            "workers": workers,
+            "reload": reload,
+            "http": HttpProtocol,
+            "ws": "none",
+            # By then each request has had an answer: its client was too slow, or the service was.
+            "timeout_graceful_shutdown": math.ceil(max(settings.deadline_seconds, INCOMPLETE_SECONDS)) + 1,
+            "log_config": configuration(),
+        }
+        if reload:
+            os.environ["STUDENTS_API_STOP_DELAY_SECONDS"] = "0"  # a developer waits for it
         if workers == 1:
             uvicorn.run(APP, **options)
         else:
@@ -120,10 +131,12 @@ def migrate(
 ) -> None:
     """Bring the stored documents to the form that this version of the service writes."""
     from students_api import migrate
+    from students_api.database import connect
     from students_api.deployment import open_deployment
 
     async def run() -> None:
         async with open_deployment(settings) as database:
+            await connect(database)
             if not status:
                 await migrate.run(database, backward=backward, distance=distance)
             pending = await migrate.pending(database)
@@ -146,7 +159,7 @@ def openapi() -> None:
 def check() -> None:
     """Look at the settings, the database and every stored document; exit code 1 if anything is wrong."""
     from students_api.check import Finding, check_database, check_settings
-    from students_api.database import DatabaseError, error_message
+    from students_api.database import DatabaseError, connect, failure
     from students_api.deployment import open_deployment
     from students_api.main import DOCUMENTS
     from students_api.settings import Settings, StartUpError
@@ -161,12 +174,13 @@ def check() -> None:
             yield finding
         try:
             async with open_deployment(settings) as database:
+                await connect(database)
                 async for finding in check_database(database, DOCUMENTS):
                     yield finding
         except StartUpError as error:
             yield Finding(False, f"connection: {error}")
         except DatabaseError as error:
-            yield Finding(False, f"connection: MongoDB refuses: {error_message(error)}")
+            yield Finding(False, f"connection: {failure(error)}")
 
     async def report() -> bool:
         ok = True
