@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import secrets
 from http import HTTPStatus
 from typing import Any
@@ -18,6 +19,9 @@ MAX_HEAD_BYTES = 2**16
 
 STALLED_SECONDS = 30
 """How long a client may leave the rest of a long answer untaken."""
+
+HOST = re.compile(rb"[\w.~!$&'()*+,;=%:\[\]-]*", re.ASCII)
+"""A host and a port; in names of hosts much is allowed (RFC 3986, section 3.2.2)."""
 
 NO_HTTP = "This is no HTTP request that can be understood, or a part of it is damaged."
 HEAD_TOO_LARGE = f"The request's line and headers have to be {MAX_HEAD_BYTES} bytes at most, together."
@@ -112,15 +116,18 @@ class HttpProtocol(HttpToolsProtocol):
         self.head_bytes += len(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """As httptools has it."""
-        super().on_header(name, value)
-        self.head_bytes += len(name) + len(value) + len(": \r\n")
+        """As httptools has it, and for trailers too: fields behind the body, which are no headers."""
+        if self.in_head:
+            super().on_header(name, value)
+            self.head_bytes += len(name) + len(value) + len(": \r\n")
 
     def on_headers_complete(self) -> None:
         """As httptools has it."""
         if self.head_bytes > MAX_HEAD_BYTES:
             self.reason = TOO_LARGE
             raise ValueError(HEAD_TOO_LARGE)
+        if not self._is_understood():
+            raise ValueError(NO_HTTP)
         if self.parser.should_upgrade():
             self.without_upgrade = self._head_without_upgrade()
             return
@@ -144,6 +151,17 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_response_complete()
         if self.refusal and was_last:
             self._send_refusal()
+
+    def _is_understood(self) -> bool:
+        """Whether the head is as RFC 9112 (sections 2.3, 3.2 and 6.1) demands it, which the parser does not look at."""
+        hosts, version = [], self.parser.get_http_version()
+        for name, value in self.headers:
+            if name == b"host":
+                hosts.append(value)
+            elif name == b"transfer-encoding" and value.lower() != b"chunked":
+                return False
+        named_once = len(hosts) == 1 and HOST.fullmatch(hosts[0]) is not None
+        return (named_once and version == "1.1") or (version == "1.0" and (named_once or not hosts))
 
     def _head_without_upgrade(self) -> bytes:
         method = self.parser.get_method()
