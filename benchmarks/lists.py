@@ -111,7 +111,7 @@ def stages(plan: Any) -> list[str]:
 
 async def run(url: str, count: int, limit: int) -> bool:
     """Fill, measure and print; whether the bounds hold."""
-    async with open_database(url, "benchmark", pool_size=4) as database:
+    async with open_database(url, Settings().model_copy(update={"mongodb_database": "benchmark"})) as database:
         print(f"storing {count} students ...", file=sys.stderr)
         await fill(database, count)
         app = create_app(Settings(), open_deployment=lambda _: nullcontext(database))

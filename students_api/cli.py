@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 something is wrong, 2 wrong usage, 3 the service or its da
 import asyncio
 import json
 import logging.config
+import math
 import os
 import signal
 import sys
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 APP = "students_api.main:app"
 WRONG = 1
 NOT_STARTED = 3
-GRACE_SECONDS = 10
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """Names the folder in which the workers keep their metrics. The client for Prometheus reads it when it is imported."""
 
@@ -55,16 +55,14 @@ def students_api(
 @contextmanager
 def _starting() -> Iterator["Settings"]:
     """The settings. Whatever keeps the service from starting becomes a line on standard error and exit code 3."""
-    from students_api.database import DatabaseError, error_message
+    from students_api.database import DatabaseError, failure
     from students_api.settings import Settings, StartUpError
 
     try:
         yield Settings.read()
-    except StartUpError as error:
-        typer.echo(f"students-api: {error}", err=True)
-        raise typer.Exit(NOT_STARTED) from error
-    except DatabaseError as error:
-        typer.echo(f"students-api: MongoDB refuses: {error_message(error)}", err=True)
+    except (StartUpError, DatabaseError) as error:
+        words = failure(error) if isinstance(error, DatabaseError) else error
+        typer.echo(f"students-api: {words}", err=True)
         raise typer.Exit(NOT_STARTED) from error
 
 
@@ -80,37 +78,50 @@ def serve(
     from uvicorn.config import STARTUP_FAILURE
     from uvicorn.supervisors import Multiprocess
 
-    from students_api.database import open_database
+    from students_api.database import DatabaseError, failure, is_unavailable, open_database
     from students_api.deployment import deployment
+    from students_api.limits import INCOMPLETE_SECONDS
     from students_api.logs import configuration
-    from students_api.main import prepare
+    from students_api.main import logger, prepare
+    from students_api.server import HttpProtocol
 
     if reload and workers > 1:
         raise typer.BadParameter("it takes one worker", param_hint="--reload")
-    options: dict[str, Any] = {
-        "host": host,
-        "port": port,
-        "workers": workers,
-        "reload": reload,
-        "timeout_graceful_shutdown": GRACE_SECONDS,
-        "access_log": False,  # the service has its own
-    }
     # uvicorn stops gracefully and then repeats the signal, which by default would end this process before its mongod.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
 
     async def try_out(url: str) -> None:
-        async with open_database(url, settings.mongodb_database, settings.pool_size) as database:
-            await prepare(database)
+        async with open_database(url, settings) as database:
+            try:
+                await prepare(database)
+            except DatabaseError as error:
+                if not is_unavailable(error):
+                    raise
+                logger.warning("%s The service starts all the same, and keeps trying.", failure(error))
 
     with _starting() as settings, ExitStack() as stack:
-        options["log_config"] = configuration(settings.log_format, settings.log_level)
-        logging.config.dictConfig(options["log_config"])  # as uvicorn will; the local MongoDB starts before it
+        log = configuration(settings.log_format, settings.log_level)
+        logging.config.dictConfig(log)  # as uvicorn will; the local MongoDB starts before it
         url = stack.enter_context(deployment(settings))
         # Before uvicorn: it would tell of a database that cannot be used with a stack trace, and each worker once.
         asyncio.run(try_out(url))
         if settings.metrics and workers > 1 and METRICS_FOLDER not in os.environ:
             prefix = "students-api-metrics-"
             os.environ[METRICS_FOLDER] = stack.enter_context(tempfile.TemporaryDirectory(prefix=prefix))
+        options: dict[str, Any] = {
+            "host": host,
+            "port": port,
+            "workers": workers,
+            "reload": reload,
+            "http": HttpProtocol,
+            "ws": "none",
+            # By then each request has had an answer: its client was too slow, or the service was.
+            "timeout_graceful_shutdown": math.ceil(max(settings.deadline_seconds, INCOMPLETE_SECONDS)) + 1,
+            "log_config": log,
+            "access_log": False,  # the service has its own
+        }
+        if reload:
+            os.environ["STUDENTS_API_STOP_DELAY_SECONDS"] = "0"  # a developer waits for it
         if workers == 1:
             uvicorn.run(APP, **options)
         else:
@@ -129,10 +140,12 @@ def migrate(
 ) -> None:
     """Bring the stored documents to the form that this version of the service writes."""
     from students_api import migrate
+    from students_api.database import connect
     from students_api.deployment import open_deployment
 
     async def run() -> None:
         async with open_deployment(settings) as database:
+            await connect(database)
             if not status:
                 await migrate.run(database, backward=backward, distance=distance)
             pending = await migrate.pending(database)
@@ -155,7 +168,7 @@ def openapi() -> None:
 def check() -> None:
     """Look at the settings, the database and every stored document; exit code 1 if anything is wrong."""
     from students_api.check import Finding, check_database, check_settings
-    from students_api.database import DatabaseError, error_message
+    from students_api.database import DatabaseError, connect, failure
     from students_api.deployment import open_deployment
     from students_api.main import DOCUMENTS
     from students_api.settings import Settings, StartUpError
@@ -170,12 +183,13 @@ def check() -> None:
             yield finding
         try:
             async with open_deployment(settings) as database:
+                await connect(database)
                 async for finding in check_database(database, DOCUMENTS):
                     yield finding
         except StartUpError as error:
             yield Finding(False, f"connection: {error}")
         except DatabaseError as error:
-            yield Finding(False, f"connection: MongoDB refuses: {error_message(error)}")
+            yield Finding(False, f"connection: {failure(error)}")
 
     async def report() -> bool:
         ok = True

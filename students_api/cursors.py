@@ -59,6 +59,8 @@ def decode(cursor: str, context: bytes, order: Order) -> Position:
         if cursor != sealed(data, context):
             raise ValueError("damaged, or of another list")
         match bson.decode(data, OPTIONS):
+            case {"skip": bool()}:
+                pass
             case {"values": None, "skip": int(skip)} if 0 <= skip < MAX_SKIP:
                 return Position(None, skip)
             case {"values": list(values), "skip": int(skip)} if 0 <= skip < MAX_SKIP and len(values) == len(order):

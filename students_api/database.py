@@ -24,18 +24,19 @@ from pymongo.errors import (
     InvalidURI,
     OperationFailure,
     PyMongoError,
+    ServerSelectionTimeoutError,
+    WaitQueueTimeoutError,
     WriteConcernError,
 )
 from pymongo.server_api import ServerApi
 
-from students_api.settings import StartUpError
+from students_api.settings import Settings, StartUpError
 
 __all__ = [
     "CommandError",
     "CommandListener",
     "Database",
     "DatabaseError",
-    "DatabaseUnavailable",
     "DuplicateKey",
     "Encoded",
     "IndexModel",
@@ -43,9 +44,15 @@ __all__ = [
     "ProjectedFindOne",
     "StoredFindMany",
     "admin_command",
+    "connect",
     "count",
     "encoded",
     "error_message",
+    "failure",
+    "is_no_document",
+    "is_refusal",
+    "is_unavailable",
+    "is_untried",
     "open_database",
     "stored_documents",
     "time_limit",
@@ -55,35 +62,74 @@ Database: TypeAlias = AsyncIOMotorDatabase[dict[str, Any]]
 DatabaseError = PyMongoError
 CommandError = OperationFailure
 DuplicateKey = DuplicateKeyError
-# No answer, none in time, or none from as many nodes as have to have it on disk.
-DatabaseUnavailable = (ConnectionFailure, ExecutionTimeout, WriteConcernError)
 
-# Each can be set in MONGODB_URL instead. Times in milliseconds: a missing server is an error within seconds, and so is
-# an operation that hangs. Acknowledged means on disk, on a majority of the nodes.
+# Each can be set in MONGODB_URL instead. Acknowledged means on disk, on a majority of the nodes, and what is read is
+# what no failure can undo. `timeoutMS` covers each operation as a whole, its retries included.
 CLIENT_DEFAULTS: dict[str, Any] = {
     "appname": "students-api",
     "connectTimeoutMS": 5_000,
     "serverSelectionTimeoutMS": 5_000,
-    "timeoutMS": 10_000,
     "w": "majority",
     "journal": True,
+    "retryWrites": True,
+    "readConcernLevel": "majority",
+    "readPreference": "primary",
 }
 CONNECT_SECONDS = 5
 """How long a start waits for the deployment's first answer."""
 
+CLOSE_SECONDS = 1
+"""How long a stop waits for the deployment to take note of it."""
+
+WEAK_WRITES = {"w": {"0", "1"}, "journal": {"false"}, "retrywrites": {"false"}}
+"""Options of a connection string with which a write can be lost that was acknowledged, or one is not repeated."""
+
+NO_ACCESS = {13, 18, 391, 8000}
+"""MongoDB's error codes for a user without the right: Unauthorized, AuthenticationFailed, ReauthenticationRequired, and
+Atlas's own for all of these."""
+
+UNAVAILABLE = NO_ACCESS | {
+    6, 7, 89, 9001,  # HostUnreachable, HostNotFound, NetworkTimeout, SocketException
+    24, 46, 112,  # LockTimeout, LockBusy, WriteConflict
+    202, 262, 365, 462,  # NetworkInterfaceExceededTimeLimit, ExceededTimeLimit, TemporarilyUnavailable, and
+    # IngressRequestRateLimitExceeded
+    43, 175, 237, 11601,  # CursorNotFound, QueryPlanKilled, CursorKilled, Interrupted
+    64, 79, 100,  # WriteConcernFailed, UnknownReplWriteConcern, UnsatisfiableWriteConcern
+    91, 189, 10058, 10107, 11600, 11602, 13435, 13436,  # no primary any more, or none yet
+    133, 134,  # FailedToSatisfyReadPreference, ReadConcernMajorityNotAvailableYet
+    146, 292, 14031,  # ExceededMemoryLimit, QueryExceededMemoryLimitNoDiskUseAllowed, OutOfDiskSpace
+}  # fmt: skip
+"""MongoDB's error codes (https://www.mongodb.com/docs/manual/reference/error-codes/) of what passes, or what its
+operator has to mend: the same request can succeed later."""
+
+REFUSED = {121, 10334, 17419, 17420}
+"""MongoDB's error codes of a document that it does not take: DocumentValidationFailure, and those beyond 16 MB."""
+
 
 @asynccontextmanager
-async def open_database(url: str, name: str, pool_size: int, listeners: Sequence[Any] = ()) -> AsyncIterator[Database]:
-    """The database called `name` in the deployment at `url`, which has been seen to answer; closed on leaving.
+async def open_database(url: str, settings: Settings, listeners: Sequence[Any] = ()) -> AsyncIterator[Database]:
+    """The database in the deployment at `url`, whether or not that answers; closed on leaving.
 
     `listeners` are told what its client does: a `CommandListener`, a `PoolListener`.
-    Raises `StartUpError` where the URL, the credentials or the deployment are not usable.
+    Raises `StartUpError` where the URL cannot be used, or asks for writes that can be lost.
     """
-    client: AsyncIOMotorClient[dict[str, Any]] | None = None
+    options = dict(re.findall("([^=&;?]+)=([^&;]*)", url.rpartition("?")[2])) if "?" in url else {}
+    given = {option.lower(): value.lower() for option, value in options.items()}
+    if not settings.allow_weak_writes:
+        for option, values in WEAK_WRITES.items():
+            if given.get(option) in values:
+                raise StartUpError(
+                    f"MONGODB_URL has {option}={given[option]}, with which acknowledged students can be lost. Leave it "
+                    "out, or set STUDENTS_API_ALLOW_WEAK_WRITES=true."
+                )
+    defaults = CLIENT_DEFAULTS | {
+        "maxPoolSize": settings.pool_size,
+        "timeoutMS": round(settings.deadline_seconds * 1000),
+    }
+    if given.get("w") == "0":
+        del defaults["journal"]  # the driver takes no such pair
     try:
-        given = {option.partition("=")[0].lower() for option in re.split("[&;]", url.rpartition("?")[2])}
-        defaults = CLIENT_DEFAULTS | {"maxPoolSize": pool_size}
-        client = AsyncIOMotorClient(
+        client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(
             url,
             **{option: value for option, value in defaults.items() if option.lower() not in given},
             # `strict` would refuse Beanie's `buildInfo`, which the Stable API does not have.
@@ -95,39 +141,82 @@ async def open_database(url: str, name: str, pool_size: int, listeners: Sequence
             unicode_decode_error_handler="replace",
             datetime_conversion="DATETIME_AUTO",
         )
-        with time_limit(CONNECT_SECONDS):
-            await client.admin.command("ping")
-        database = client[name]
-    except (PyMongoError, ValueError, OSError) as error:
-        if client is not None:
-            client.close()
-        match error:
-            case ConnectionFailure():
-                reason = (
-                    f"MongoDB does not answer. Is MONGODB_URL right, and the server running? {error_message(error)}"
-                )
-            case OperationFailure():
-                reason = f"MongoDB refuses. Are the credentials in MONGODB_URL right? {error_message(error)}"
-            case ConfigurationError() | OSError() if not isinstance(error, InvalidURI):
-                reason = f"MONGODB_URL cannot be used: {error}"
-            case _:  # its words may hold a part of the password
-                reason = (
-                    "MONGODB_URL is no connection string of MongoDB's. Special characters in a user name or password "
-                    "must be percent-encoded: @ is %40, : is %3A, / is %2F."
-                )
-                raise StartUpError(reason) from None
-        raise StartUpError(reason) from error
+        database = client[settings.mongodb_database]
+    except (ConfigurationError, ValueError, OSError) as error:
+        raise _unusable(error) from None  # its words may hold a part of the password
     try:
         yield database
     finally:
-        client.close()
+        with time_limit(CLOSE_SECONDS):  # it tells the deployment, which may hang
+            client.close()
+
+
+async def connect(database: Database) -> None:
+    """See that the deployment answers, and lets the service in.
+
+    Raises `StartUpError` where it refuses, and a `DatabaseError` that `is_unavailable` where it does not answer.
+    """
+    try:
+        with time_limit(CONNECT_SECONDS):
+            await database.command("ping")
+    except OperationFailure as error:
+        if is_unavailable(error) and not is_refusal(error):
+            raise
+        raise StartUpError(
+            f"MongoDB refuses. Are the credentials in MONGODB_URL right? {error_message(error)}"
+        ) from error
+    except (ConfigurationError, ValueError, OSError) as error:  # which the driver finds out only now
+        raise _unusable(error) from None  # its words may hold a part of the password
+
+
+def _unusable(error: Exception) -> StartUpError:
+    if isinstance(error, ConfigurationError | OSError) and not isinstance(error, InvalidURI):
+        return StartUpError(f"MONGODB_URL cannot be used: {error}")
+    return StartUpError(  # its own words may hold a part of the password
+        "MONGODB_URL is no connection string of MongoDB's. Special characters in a user name or password must be "
+        "percent-encoded: @ is %40, : is %3A, / is %2F."
+    )
+
+
+def is_unavailable(error: PyMongoError) -> bool:
+    """Whether the deployment cannot do now what it can do at other times: unreachable, too slow, without a primary."""
+    return isinstance(error, ConnectionFailure | ExecutionTimeout | WriteConcernError) or (
+        isinstance(error, OperationFailure)
+        and (error.code in UNAVAILABLE or error.has_error_label("RetryableWriteError"))
+    )
+
+
+def is_refusal(error: PyMongoError) -> bool:
+    """Whether MongoDB does not let the service in, or not do this."""
+    return isinstance(error, OperationFailure) and error.code in NO_ACCESS
+
+
+def is_untried(error: PyMongoError) -> bool:
+    """Whether it is certain that no write was made.
+
+    The driver raises the error of an earlier attempt rather than that there is no server for the next one.
+    """
+    untried = isinstance(error, ServerSelectionTimeoutError | WaitQueueTimeoutError)
+    return untried or error.has_error_label("NoWritesPerformed")
+
+
+def is_no_document(error: PyMongoError) -> bool:
+    """Whether MongoDB does not take the document: it breaks a rule of the collection's operator, or is too large."""
+    return isinstance(error, OperationFailure) and error.code in REFUSED
 
 
 def error_message(error: PyMongoError) -> str:
-    """What the driver or MongoDB says, without the driver's state. For an operator: it may hold what is stored."""
+    """What the driver or MongoDB says, for an operator; without the driver's state, or a value that is there twice."""
     if isinstance(error, OperationFailure) and error.details:
-        return str(error.details.get("errmsg", error))
+        return str(error.details.get("errmsg", error)).partition(" dup key: ")[0]
     return re.split(r" \(configured timeouts|, Timeout: ", str(error))[0]
+
+
+def failure(error: PyMongoError) -> str:
+    """What to tell an operator where the deployment cannot be used."""
+    if is_unavailable(error) and not is_refusal(error):
+        return f"MongoDB does not answer. Is MONGODB_URL right, and the server running? {error_message(error)}"
+    return f"MongoDB refuses: {error_message(error)}"
 
 
 def admin_command(port: int, command: dict[str, Any]) -> dict[str, Any]:

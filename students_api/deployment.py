@@ -26,7 +26,7 @@ def deployment(settings: Settings) -> Iterator[str]:
 
 @asynccontextmanager
 async def open_deployment(settings: Settings) -> AsyncIterator[Database]:
-    """The service's database, which has been seen to answer.
+    """The service's database, whether or not it answers.
 
     Raises `StartUpError` where there is no usable MongoDB.
     """
@@ -37,5 +37,5 @@ async def open_deployment(settings: Settings) -> AsyncIterator[Database]:
         listeners += LISTENERS
     with ExitStack() as stack:
         url = await asyncio.to_thread(stack.enter_context, deployment(settings))
-        async with open_database(url, settings.mongodb_database, settings.pool_size, listeners) as database:
+        async with open_database(url, settings, listeners) as database:
             yield database

@@ -4,6 +4,7 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
 from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
+from starlette.types import Receive, Scope, Send
 
 ASSETS = "/docs-assets"
 
@@ -17,10 +18,18 @@ CONTENT_SECURITY_POLICY = (
 router = APIRouter(include_in_schema=False)
 
 
+class _Assets(StaticFiles):
+    """Files, each as a whole: a range that cannot be served would be an error without the form of a problem."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [header for header in scope["headers"] if header[0] != b"range"]
+        await super().__call__({**scope, "headers": headers}, receive, send)
+
+
 def add_documentation(app: FastAPI) -> None:
     """Serve `/docs`, `/redoc` and the files that they need; `/` leads to `/docs`."""
     app.include_router(router)
-    app.mount(ASSETS, StaticFiles(packages=[("fastapi_offline", "static")]))
+    app.mount(ASSETS, _Assets(packages=[("fastapi_offline", "static")]))
 
 
 @router.get("/")

@@ -1,5 +1,6 @@
 """The application: what is put together to make the service, and what happens when it starts and stops."""
 
+import asyncio
 import logging
 import multiprocessing
 import os
@@ -14,13 +15,25 @@ from beanie import Document, init_beanie
 from fastapi import FastAPI
 
 from students_api import __version__, documentation, health, migrate, students
-from students_api.database import CommandError, Database, error_message, time_limit
+from students_api.database import (
+    CommandError,
+    Database,
+    DatabaseError,
+    connect,
+    error_message,
+    failure,
+    is_refusal,
+    is_unavailable,
+    time_limit,
+)
 from students_api.deployment import open_deployment
 from students_api.indexes import create_indexes
+from students_api.limits import RequestLimits, UsesDatabase
 from students_api.middleware import AccessLog, Head, Meter, OptionalSlash, RequestId
 from students_api.openapi import describe
 from students_api.problems import answer_with_problems, responses
 from students_api.settings import Settings, StartUpError
+from students_api.stopping import linger
 
 logger = logging.getLogger("students_api")
 
@@ -32,6 +45,9 @@ ANYWHERE = (HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.SERVICE_UNAVAILABLE)
 
 INDEX_SECONDS = 600
 """How long a start may take to build the indexes that are missing."""
+
+RETRY_SECONDS = 1
+"""How long after a deployment that did not answer it is asked again."""
 
 DESCRIPTION = """
 The records of students: create, list, get, update and delete them.
@@ -52,17 +68,20 @@ def create_app(
     meters: list[Meter] = []
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        current = settings or Settings.read()
-        async with _watched(app, current, meters), open_deployment(current) as database:
-            for name in Settings.unknown_variables():
-                logger.warning("%s is no setting; is it mistyped?", name)
-            await prepare(database)
-            _end_with_parent()
-            if pending := await migrate.pending(database):
-                logger.warning("Pending migrations: %s. Run `students-api migrate`.", ", ".join(pending))
-            app.state.database = database
-            yield
+    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
+        state = app.state
+        state.settings = settings or Settings.read()
+        state.turns = asyncio.Semaphore(state.settings.pool_size)
+        state.stopping = asyncio.Event()
+        state.is_ready = False
+        for name in Settings.unknown_variables():
+            logger.warning("%s is no setting; is it mistyped?", name)
+        async with _watched(app, meters), open_deployment(state.settings) as database:
+            state.database = database
+            async with _made_ready(app):
+                _end_with_parent()
+                with linger(state.stopping, state.settings.stop_delay_seconds):
+                    yield {"stopping": state.stopping}
 
     app = FastAPI(
         title="Students API",
@@ -78,21 +97,22 @@ def create_app(
         lifespan=lifespan,
         # Its logs have the words of exceptions, and with them personal data.
         telemetry={
-            "exclude": lambda _scope: not app.state.is_traced,
+            "exclude": lambda _scope: not app.state.settings.telemetry,
             "operation_spans": False,
             "metrics": False,
             "logs": False,
             "auto_configure": False,
         },
     )
-    app.state.is_traced = False
+    app.state.settings = settings or Settings.model_construct()  # the defaults, until the application starts
     app.add_middleware(OptionalSlash, collections=frozenset(resource.router.prefix for resource in RESOURCES))
+    app.add_middleware(RequestLimits)
     app.add_middleware(AccessLog, meters=meters)
     app.add_middleware(Head)
     app.add_middleware(RequestId)  # the last one added is the first to be asked
     answer_with_problems(app)
     for resource in RESOURCES:
-        app.include_router(resource.router, responses=responses(*ANYWHERE))
+        app.include_router(resource.router, dependencies=[UsesDatabase], responses=responses(*ANYWHERE))
     app.include_router(health.router)
     documentation.add_documentation(app)
     describe(app)
@@ -100,33 +120,75 @@ def create_app(
 
 
 @asynccontextmanager
-async def _watched(app: FastAPI, settings: Settings, meters: list[Meter]) -> AsyncIterator[None]:
+async def _watched(app: FastAPI, meters: list[Meter]) -> AsyncIterator[None]:
     """With what the settings turn on, and nothing else is imported; before there is a client of the database."""
     with ExitStack() as stack:
-        if settings.metrics:
+        if app.state.settings.metrics:
             from students_api import metrics  # noqa: PLC0415
 
             app.include_router(metrics.router)
             meters.append(metrics)
-        if settings.telemetry:
+        if app.state.settings.telemetry:
             from students_api import telemetry  # noqa: PLC0415
 
             stack.enter_context(telemetry.exported())
-            app.state.is_traced = True
         yield
+
+
+@asynccontextmanager
+async def _made_ready(app: FastAPI) -> AsyncIterator[None]:
+    """Prepare the database, now or as soon as it answers.
+
+    Raises `StartUpError` where it answers at once, and refuses.
+    """
+    said = ""
+
+    async def make_ready() -> None:
+        await prepare(app.state.database)
+        if pending := await migrate.pending(app.state.database):
+            logger.warning("Pending migrations: %s. Run `students-api migrate`.", ", ".join(pending))
+        app.state.is_ready = True
+
+    async def keep_trying() -> None:
+        nonlocal said
+        while not app.state.is_ready:
+            await asyncio.sleep(RETRY_SECONDS)
+            try:
+                await make_ready()
+                logger.info("MongoDB answers; the service is ready.")
+            except (DatabaseError, StartUpError) as error:
+                if said != (said := failure(error) if isinstance(error, DatabaseError) else str(error)):
+                    logger.warning("%s The service is not ready, and keeps trying.", said)
+
+    try:
+        await make_ready()
+    except DatabaseError as error:
+        if not is_unavailable(error):
+            raise
+        said = failure(error)
+        logger.warning("%s The service is not ready, and keeps trying.", said)
+    trying = asyncio.create_task(keep_trying())
+    try:
+        yield
+    finally:
+        trying.cancel()
 
 
 async def prepare(database: Database) -> None:
     """Bind the documents to the database, and build the indexes that they declare and it lacks.
 
-    What somebody has stored or indexed can be in the way of an index; the service starts without it. Raises
-    `StartUpError` where MongoDB refuses otherwise.
+    What somebody has stored or indexed can be in the way of an index; the service starts without it.
+
+    Raises `StartUpError` where MongoDB refuses otherwise, and a `DatabaseError` where it does not answer.
     """
+    await connect(database)
     await init_beanie(database, document_models=[*DOCUMENTS], skip_indexes=True)
     try:
         with time_limit(INDEX_SECONDS):
             obstacles = [words for document in DOCUMENTS for words in await create_indexes(document)]
     except CommandError as error:
+        if is_unavailable(error) and not is_refusal(error):
+            raise
         raise StartUpError(
             f"The documents' indexes cannot be built. Has the user the role readWrite? {error_message(error)}"
         ) from error

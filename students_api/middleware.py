@@ -84,7 +84,7 @@ class OptionalSlash:
         """Answer as ASGI has it."""
         if scope["type"] == "http":
             root, path = scope.get("root_path", ""), scope["path"]
-            path = path.removeprefix(root).removesuffix("/")
+            path = re.sub("(?<!/)/$", "", path.removeprefix(root))
             scope["path"] = root + path + ("/" if path in self.collections or not path else "")
         await self.app(scope, receive, send)
 

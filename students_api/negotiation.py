@@ -39,7 +39,7 @@ def _body_of(*media_types: str) -> Callable[[Request], Coroutine[Any, Any, None]
         headers = request.headers
         if headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers:
             return
-        if headers.get("content-type", "").partition(";")[0].strip().lower() not in media_types:
+        if headers.get("content-type", "").partition(";")[0].strip(" \t").lower() not in media_types:
             words = f"The body's Content-Type has to be {' or '.join(media_types)}."
             raise HTTPException(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, words, {"Accept": ", ".join(media_types)})
 

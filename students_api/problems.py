@@ -13,7 +13,14 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.routing import Match, Mount
 
-from students_api.database import DatabaseError, DatabaseUnavailable, DuplicateKey, error_message
+from students_api.database import (
+    DatabaseError,
+    DuplicateKey,
+    error_message,
+    is_no_document,
+    is_unavailable,
+    is_untried,
+)
 from students_api.middleware import REQUEST_ID, request_id
 
 logger = logging.getLogger("students_api")
@@ -22,6 +29,7 @@ MEDIA_TYPE = "application/problem+json"
 
 UNAVAILABLE = "The database does not answer. Try again soon."
 UNKNOWN_OUTCOME = "The database does not answer. The change may have been made all the same: look before you repeat it."
+REFUSED = "The database does not take this document: it is too large, or breaks a rule that its operator has set"
 UNFORESEEN = "Something unforeseen happened. It is not your fault; the service's log has it under the request's id."
 RETRY_AFTER_SECONDS = 5
 
@@ -76,30 +84,43 @@ def invalid(loc: tuple[str, ...], words: str, kind: str) -> RequestValidationErr
     return RequestValidationError([{"loc": loc, "msg": words, "type": kind}])
 
 
+def unavailable(request: Request, *, untried: bool = False) -> JSONResponse:
+    """The answer where the database gives none; `untried` where it is certain that it has changed nothing."""
+    status, headers = HTTPStatus.SERVICE_UNAVAILABLE, {"Retry-After": str(RETRY_AFTER_SECONDS)}
+    if untried or request.method in {"GET", "HEAD"}:
+        return problem(request, status, UNAVAILABLE, headers)
+    return problem(request, status, UNKNOWN_OUTCOME, headers, outcome="unknown")
+
+
 def answer_with_problems(app: FastAPI) -> None:
     """Make every error that `app` answers a problem."""
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _invalid_request)
-    for error in DatabaseUnavailable:
-        app.add_exception_handler(error, _database_unavailable)
+    app.add_exception_handler(DatabaseError, _database_error)
     app.add_exception_handler(DuplicateKey, _duplicate)
     app.add_exception_handler(OverflowError, _overflow)
     app.add_exception_handler(Exception, _unforeseen)
 
 
-def _problem(
+def problem(
     request: Request, status: HTTPStatus, detail: str, headers: Mapping[str, str] | None = None, **more: Any
 ) -> JSONResponse:
-    problem = {
+    """The answer that tells what went wrong; `detail` is a sentence for a person."""
+    content = members(status, detail, request.scope["path"], request_id.get()) | more
+    # The handler of what is unforeseen answers outside of all middleware, so the id is added here.
+    return JSONResponse(content, status, {REQUEST_ID: request_id.get(), **(headers or {})}, MEDIA_TYPE)
+
+
+def members(status: HTTPStatus, detail: str, path: str, request_id: str) -> dict[str, Any]:
+    """What each problem consists of."""
+    return {
         "type": "about:blank",
         "title": status.phrase,
         "status": int(status),
         "detail": detail,
-        "instance": quote(request.scope["path"]),
-        "request_id": request_id.get(),
+        "instance": quote(path),
+        "request_id": request_id,
     }
-    # The handler of what is unforeseen answers outside of all middleware, so the id is added here.
-    return JSONResponse(problem | more, status, {REQUEST_ID: request_id.get(), **(headers or {})}, MEDIA_TYPE)
 
 
 async def _http_error(request: Request, error: Exception) -> JSONResponse:
@@ -115,7 +136,7 @@ async def _http_error(request: Request, error: Exception) -> JSONResponse:
         detail = f"This path does not take this method. It takes {headers['Allow']}."
     elif (status, detail) == (HTTPStatus.NOT_FOUND, status.phrase):
         detail = "There is nothing at this path. /docs lists what there is."
-    return _problem(request, status, detail, headers)
+    return problem(request, status, detail, headers)
 
 
 def _methods(request: Request) -> list[str]:
@@ -135,32 +156,37 @@ async def _invalid_request(request: Request, error: Exception) -> JSONResponse:
     first = errors[0]
     place = " ".join(str(step) for step in first["loc"])
     detail = f"{place}: {first['msg']}" + (f" (and {len(errors) - 1} more)" if len(errors) > 1 else "")
-    return _problem(request, HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=errors)
+    return problem(request, HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=errors)
 
 
-async def _database_unavailable(request: Request, error: Exception) -> JSONResponse:
+async def _database_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, DatabaseError)
-    logger.error("MongoDB does not answer: %s", error_message(error))
-    status, headers = HTTPStatus.SERVICE_UNAVAILABLE, {"Retry-After": str(RETRY_AFTER_SECONDS)}
-    if request.method == "GET":  # or HEAD, which is GET by now
-        return _problem(request, status, UNAVAILABLE, headers)
-    return _problem(request, status, UNKNOWN_OUTCOME, headers, outcome="unknown")
+    if is_unavailable(error):
+        logger.error("MongoDB does not answer: %s", error_message(error))
+        return unavailable(request, untried=is_untried(error))
+    if is_no_document(error):
+        return await _invalid_request(request, invalid(("body",), REFUSED, "refused"))
+    return await _unexpected(request, error)
 
 
 async def _duplicate(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, DuplicateKey)
     fields = " and ".join((error.details or {}).get("keyPattern", {})) or "a field"
-    return _problem(request, HTTPStatus.CONFLICT, f"Another has the same {fields}, which has to be different in each.")
+    return problem(request, HTTPStatus.CONFLICT, f"Another has the same {fields}, which has to be different in each.")
 
 
 async def _overflow(request: Request, error: Exception) -> JSONResponse:
     if "8-byte ints" in str(error):  # BSON's words, for a field that declares no limits
         words = "A whole number is larger than can be stored"
         return await _invalid_request(request, invalid(("body",), words, "int_range"))
+    return await _unexpected(request, error)
+
+
+async def _unexpected(request: Request, error: Exception) -> JSONResponse:
     logger.error("Exception in the application", exc_info=error)
     return await _unforeseen(request, error)
 
 
 async def _unforeseen(request: Request, _error: Exception) -> JSONResponse:
     # The server closes the connection after an error that reaches it; a client that knows does not use it again.
-    return _problem(request, HTTPStatus.INTERNAL_SERVER_ERROR, UNFORESEEN, {"Connection": "close"})
+    return problem(request, HTTPStatus.INTERNAL_SERVER_ERROR, UNFORESEEN, {"Connection": "close"})

@@ -55,6 +55,21 @@ class Settings(BaseSettings):
     pool_size: Annotated[
         int, Field(ge=1, le=1000, description="Connections to MongoDB, and threads that use them, a process.")
     ] = 32
+    allow_weak_writes: Annotated[
+        bool,
+        Field(
+            description="Take a MONGODB_URL that acknowledges writes which a failure of one node can undo, "
+            "or does not repeat those that a failure interrupts."
+        ),
+    ] = False
+    deadline_seconds: Annotated[
+        float, Field(ge=0.1, le=600, description="How long a request may take, and each operation of the database.")
+    ] = 10
+    max_body_bytes: Annotated[int, Field(ge=1, le=2**24, description="How large the body of a request may be.")] = 2**16
+    stop_delay_seconds: Annotated[
+        float,
+        Field(ge=0, le=600, description="How long the service goes on answering after SIGTERM, while not ready."),
+    ] = 3
     log_format: Annotated[
         Literal["console", "json"], Field(description="How `students-api serve` logs: for a person, or for a program.")
     ] = "console"

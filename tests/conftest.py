@@ -59,7 +59,7 @@ def mongodb_url(mongod_program: Path, tmp_path_factory: pytest.TempPathFactory) 
 @pytest.fixture
 async def real_database(mongodb_url: str) -> AsyncIterator[Database]:
     """An empty database on a real mongod."""
-    async with open_database(mongodb_url, "college", pool_size=8) as database:
+    async with open_database(mongodb_url, Settings().model_copy(update={"pool_size": 8})) as database:
         for name in await database.list_collection_names(filter={"name": {"$not": {"$regex": "^system\\."}}}):
             await database[name].delete_many({})  # which takes less time than to drop it and to build its indexes again
         yield database

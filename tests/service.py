@@ -31,9 +31,10 @@ def free_port() -> int:
 
 
 def environment(more: Mapping[str, str]) -> dict[str, str]:
-    """The tests' own environment without the service's settings, and then those given."""
+    """The tests' own environment without the service's settings, no delay of its stop, and then what is given."""
     settings = ("STUDENTS_API_", "MONGODB_")
-    return {name: value for name, value in os.environ.items() if not name.startswith(settings)} | dict(more)
+    own = {name: value for name, value in os.environ.items() if not name.startswith(settings)}
+    return own | {"STUDENTS_API_STOP_DELAY_SECONDS": "0"} | dict(more)
 
 
 def run(*arguments: str, cwd: Path, **settings: str) -> subprocess.CompletedProcess[str]:
@@ -85,11 +86,15 @@ class Service:
     def __exit__(self, *_: object) -> None:
         self.kill()
 
-    def is_ready(self) -> bool:
+    def answers(self, path: str) -> int | None:
+        """The status of the answer to GET; `None` where there is none."""
         try:
-            return httpx2.get(f"{self.url}/readyz").status_code == 200
+            return httpx2.get(f"{self.url}{path}").status_code
         except httpx2.TransportError:
-            return False
+            return None
+
+    def is_ready(self) -> bool:
+        return self.answers("/readyz") == 200
 
     def wait_until_ready(self) -> None:
         wait_for(lambda: self.is_ready() or self.process.poll() is not None)

@@ -16,7 +16,7 @@ from students_api import migrate
 from students_api.database import Database
 from students_api.settings import Settings
 from tests.conftest import JANE, client_of
-from tests.service import Service, environment, free_port, run
+from tests.service import Service, environment, free_port, run, wait_for
 
 NO_SERVER = "mongodb://127.0.0.1:1/"
 
@@ -78,15 +78,25 @@ def test_wrong_usage_exits_with_2(tmp_path: Path, arguments: list[str]) -> None:
 
 @pytest.mark.slow
 def test_a_missing_server_is_one_line_within_seconds(tmp_path: Path) -> None:
-    commands = [("serve",), ("serve", "--workers", "2"), ("migrate",), ("check",)]
     with ThreadPoolExecutor() as pool:
-        *starts, check = pool.map(lambda arguments: run(*arguments, cwd=tmp_path, MONGODB_URL=NO_SERVER), commands)
-    for done in starts:
-        assert done.returncode == 3
-        assert len(done.stderr.splitlines()) == 1
-        assert done.stderr.startswith("students-api: MongoDB does not answer. Is MONGODB_URL right")
+        migrate, check = pool.map(lambda name: run(name, cwd=tmp_path, MONGODB_URL=NO_SERVER), ("migrate", "check"))
+    assert migrate.returncode == 3
+    assert len(migrate.stderr.splitlines()) == 1
+    assert migrate.stderr.startswith("students-api: MongoDB does not answer. Is MONGODB_URL right")
     assert check.returncode == 1
     assert "WRONG  connection: MongoDB does not answer" in check.stdout
+
+
+@pytest.mark.slow
+def test_serve_waits_for_a_missing_server_and_says_so(tmp_path: Path) -> None:
+    with Service(tmp_path, ["--workers", "2"], {"MONGODB_URL": NO_SERVER}) as service:
+        wait_for(lambda: service.answers("/livez") == 200)
+        assert service.answers("/readyz") == 503
+        assert service.answers("/students/") == 503
+        assert service.stop() == 0
+        log = service.log.read_text()
+    assert "MongoDB does not answer. Is MONGODB_URL right, and the server running?" in log
+    assert "Traceback" not in log
 
 
 @pytest.mark.parametrize(

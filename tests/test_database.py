@@ -9,40 +9,59 @@ from beanie import UpdateResponse, init_beanie
 from beanie.migrations.runner import MigrationNode
 from beanie.operators import Set
 from pydantic import ValidationError
-from pymongo import _csot
+from pymongo import ReadPreference, _csot
 
 import students_api
 from students_api import main, migrate
-from students_api.database import Database, open_database, time_limit
-from students_api.settings import StartUpError
+from students_api.database import Database, connect, open_database, time_limit
+from students_api.settings import Settings, StartUpError
 from students_api.students.student import Student, StudentRead
 from tests.conftest import JANE
 
 
-async def options(url: str) -> Any:
-    async with open_database(url, "college", pool_size=7) as database:
+async def options(url: str, **settings: Any) -> Any:
+    async with open_database(url, Settings().model_copy(update=settings)) as database:
         return database.client.options
 
 
-@pytest.mark.mongod
-async def test_it_connects_with_the_stable_api_a_name_and_limits(mongodb_url: str) -> None:
-    chosen = await options(mongodb_url)
+async def test_it_connects_with_the_stable_api_a_name_and_limits() -> None:
+    chosen = await options("mongodb://127.0.0.1", pool_size=7, deadline_seconds=2.5)
     api = chosen.pool_options.server_api
     assert (api.version, api.deprecation_errors, api.strict) == ("1", True, None)
     assert chosen.pool_options.appname == "students-api"
     assert chosen.pool_options.max_pool_size == 7
-    assert chosen.timeout == 10
-    assert chosen.write_concern.document == {"w": "majority", "j": True}
+    assert chosen.timeout == 2.5
     assert chosen.codec_options.tz_aware
 
 
-@pytest.mark.mongod
-async def test_the_url_overrides_them(mongodb_url: str) -> None:
-    chosen = await options(mongodb_url + "&appname=school&timeoutMS=3000&MAXPOOLSIZE=9&w=1&journal=false")
+async def test_what_is_acknowledged_or_read_is_what_no_failure_can_undo() -> None:
+    chosen = await options("mongodb://127.0.0.1")
+    assert chosen.write_concern.document == {"w": "majority", "j": True}
+    assert (chosen.retry_writes, chosen.retry_reads) == (True, True)
+    assert chosen.read_concern.level == "majority"
+    assert chosen.read_preference == ReadPreference.PRIMARY
+
+
+async def test_the_url_overrides_them() -> None:
+    chosen = await options(
+        "mongodb://127.0.0.1/?appname=school&timeoutMS=3000&MAXPOOLSIZE=9&w=3&readPreference=nearest"
+    )
     assert chosen.pool_options.appname == "school"
     assert chosen.pool_options.max_pool_size == 9
     assert chosen.timeout == 3
-    assert chosen.write_concern.document == {"w": 1, "j": False}
+    assert chosen.write_concern.document == {"w": 3, "j": True}
+    assert chosen.read_preference == ReadPreference.NEAREST
+
+
+@pytest.mark.parametrize("option", ["w=0", "w=1", "JOURNAL=false", "retryWrites=false"])
+async def test_a_url_with_which_acknowledged_writes_can_be_lost_is_refused_unless_a_setting_allows_it(
+    option: str,
+) -> None:
+    url = f"mongodb://127.0.0.1/?appname=school&{option}"
+    with pytest.raises(StartUpError, match="STUDENTS_API_ALLOW_WEAK_WRITES") as error:
+        await options(url)
+    assert option.split("=", maxsplit=1)[0].lower() in str(error.value)
+    assert (await options(url, allow_weak_writes=True)).pool_options.appname == "school"
 
 
 @pytest.mark.parametrize(
@@ -50,7 +69,6 @@ async def test_the_url_overrides_them(mongodb_url: str) -> None:
     [
         "http://example.com",
         "mongodb://",
-        "mongodb://a:b[c@host/",
         "mongodb://a:b@c@127.0.0.1",
         "mongodb://127.0.0.1:x/",
         "mongodb+srv://no.invalid/",
@@ -60,7 +78,8 @@ async def test_the_url_overrides_them(mongodb_url: str) -> None:
 )
 async def test_a_url_that_cannot_be_used_is_a_clear_error(url: str) -> None:
     with pytest.raises(StartUpError, match="MONGODB_URL") as error:
-        await options(url)
+        async with open_database(url, Settings()) as database:
+            await connect(database)
     assert "SECRET" not in str(error.value)
 
 

@@ -11,6 +11,7 @@ from bson import ObjectId
 from students_api.cursors import Position, encode
 from students_api.database import open_database, stored_documents
 from students_api.indexes import create_indexes
+from students_api.settings import Settings
 from students_api.students.student import Student, StudentQuery, StudentRead
 from tests.conftest import JANE
 
@@ -30,7 +31,7 @@ RANGES = [
 async def many_students(mongodb_url: str) -> AsyncIterator[None]:
     """Students as a school has them: many in a course, some with the same name, some without a GPA."""
     chance = random.Random(1)
-    async with open_database(mongodb_url, "plans", pool_size=4) as database:
+    async with open_database(mongodb_url, Settings().model_copy(update={"mongodb_database": "plans"})) as database:
         await init_beanie(database, document_models=[Student], skip_indexes=True)
         documents = []
         for _ in range(STUDENTS):

@@ -26,12 +26,12 @@ from students_api.students.student import Student
 from tests.conftest import JANE, NO_STUDENT
 
 
-def problem_of(answer: httpx2.Response, status: int, title: str) -> dict[str, Any]:
-    """The answer's problem, which has the contract's form."""
+def problem_of(answer: httpx2.Response, status: int, title: str, *more: str) -> dict[str, Any]:
+    """The answer's problem, which has the contract's form, and the keys that are named beyond it."""
     assert answer.status_code == status
     assert answer.headers["Content-Type"] == "application/problem+json"
     problem: dict[str, Any] = answer.json()
-    assert list(problem) == ["type", "title", "status", "detail", "instance", "request_id"]
+    assert list(problem) == ["type", "title", "status", "detail", "instance", "request_id", *more]
     assert problem["request_id"] == answer.headers["X-Request-ID"]
     assert (problem["type"], problem["title"], problem["status"]) == ("about:blank", title, status)
     return problem
@@ -120,6 +120,15 @@ async def test_a_write_that_may_have_been_made_all_the_same_says_so(
     assert answer.status_code == 503
     assert answer.json()["outcome"] == "unknown"
     assert int(answer.headers["Retry-After"]) > 0
+
+
+@pytest.mark.parametrize("error", [ServerSelectionTimeoutError("10.0.0.1"), WaitQueueTimeoutError("10.0.0.1")])
+async def test_a_write_that_was_never_tried_does_not_say_so(
+    client: httpx2.AsyncClient, broken_reads: Any, error: Exception
+) -> None:
+    broken_reads(error)
+    answer = await client.put(f"/students/{NO_STUDENT}", json={"gpa": 1})
+    problem_of(answer, 503, "Service Unavailable")
 
 
 async def test_what_is_unforeseen_gets_500_without_a_word_of_it(client: httpx2.AsyncClient, broken_reads: Any) -> None:

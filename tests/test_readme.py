@@ -97,7 +97,7 @@ def test_the_commands_of_the_start_are_targets_of_the_makefile() -> None:
 def test_every_setting_is_in_the_table_with_its_default() -> None:
     table = {row[0].strip("`"): row[1].strip("`") for row in rows("Settings")}
     defaults = {
-        variable(name): "" if field.default is None else str(field.default)
+        variable(name): {None: "", False: "false"}.get(field.default, str(field.default))
         for name, field in Settings.model_fields.items()
     }
     assert table == defaults

@@ -1,0 +1,76 @@
+"""How large a request may be, and how long it may take."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import nullcontext
+
+import httpx2
+import pytest
+
+from students_api import limits
+from students_api.database import Database
+from students_api.limits import INCOMPLETE
+from students_api.main import create_app
+from students_api.settings import Settings
+from tests.conftest import JANE, NO_STUDENT
+from tests.test_problems import problem_of
+
+JSON = {"Content-Type": "application/json"}
+
+
+def body_of(size: int) -> bytes:
+    body = json.dumps(JANE).encode()
+    return body + b" " * (size - len(body))
+
+
+async def in_parts(body: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(body), 1000):
+        yield body[start : start + 1000]
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_a_body_of_64_kib_is_taken_and_a_larger_one_is_413(
+    client: httpx2.AsyncClient, database: Database, *, chunked: bool
+) -> None:
+    for path, method in (("/students/", "POST"), (f"/students/{NO_STUDENT}", "PUT")):
+        body = body_of(2**16 + 1)
+        answer = await client.request(method, path, content=in_parts(body) if chunked else body, headers=JSON)
+        assert "65536" in problem_of(answer, 413, answer.json()["title"])["detail"]
+        assert answer.headers["Connection"] == "close"
+    assert await database["students"].count_documents({}) == 0
+    body = body_of(2**16)
+    answer = await client.post("/students/", content=in_parts(body) if chunked else body, headers=JSON)
+    assert answer.status_code == 201
+
+
+async def test_a_body_that_is_too_large_is_413_where_none_is_read(client: httpx2.AsyncClient) -> None:
+    answer = await client.request("DELETE", f"/students/{NO_STUDENT}", content=body_of(2**16 + 1), headers=JSON)
+    assert answer.status_code == 413
+
+
+async def test_how_large_a_body_may_be_is_a_setting(database: Database) -> None:
+    settings = Settings().model_copy(update={"max_body_bytes": 10})
+    app = create_app(settings, open_deployment=lambda _: nullcontext(database))
+    async with (
+        app.router.lifespan_context(app),
+        httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://service") as client,
+    ):
+        answer = await client.post("/students/", json=JANE)
+    assert "10 bytes" in problem_of(answer, 413, answer.json()["title"])["detail"]
+
+
+async def test_a_body_that_does_not_become_complete_is_408(
+    client: httpx2.AsyncClient, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def silent() -> AsyncIterator[bytes]:
+        yield b"{"
+        await never.wait()
+
+    never = asyncio.Event()
+    monkeypatch.setattr(limits, "INCOMPLETE_SECONDS", 0.01)
+    for path, method in (("/students/", "POST"), (f"/students/{NO_STUDENT}", "PUT")):
+        answer = await client.request(method, path, content=silent(), headers=JSON)
+        assert problem_of(answer, 408, "Request Timeout")["detail"] == INCOMPLETE
+        assert answer.headers["Connection"] == "close"
+    assert await database["students"].count_documents({}) == 0
