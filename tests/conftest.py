@@ -2,12 +2,13 @@
 
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack, asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any, cast
 
 import httpx2
 import pytest
+from fastapi import FastAPI
 from mongomock_motor import AsyncMongoMockClient
 
 from students_api.database import Database, open_database
@@ -74,15 +75,19 @@ def database(request: pytest.FixtureRequest) -> Database:
 
 
 @asynccontextmanager
-async def client_of(database: Database) -> AsyncIterator[httpx2.AsyncClient]:
-    """A client of the application, which runs in this process and on this database."""
-    app = create_app(Settings(), open_deployment=lambda _: nullcontext(database))
+async def running(app: FastAPI) -> AsyncIterator[httpx2.AsyncClient]:
+    """A client of an application, which runs in this process."""
     transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
     async with (
         app.router.lifespan_context(app),
         httpx2.AsyncClient(transport=transport, base_url="http://service") as client,
     ):
         yield client
+
+
+def client_of(database: Database) -> AbstractAsyncContextManager[httpx2.AsyncClient]:
+    """A client of the application on this database."""
+    return running(create_app(Settings(), open_deployment=lambda _: nullcontext(database)))
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from pymongo import ReadPreference, _csot
 
 import students_api
 from students_api import main, migrate
-from students_api.database import Database, connect, open_database, time_limit
+from students_api.database import CommandError, Database, connect, error_message, open_database, time_limit
 from students_api.settings import Settings, StartUpError
 from students_api.students.student import Student, StudentRead
 from tests.conftest import JANE
@@ -129,6 +129,17 @@ async def test_index_builds_and_migrations_may_take_longer_than_an_operation(
         await migrate.run(real_database, backward=False, distance=0)
     assert set(limits[:-1]) == {main.INDEX_SECONDS}
     assert limits[-1] is None
+
+
+@pytest.mark.mongod
+async def test_what_an_operator_is_told_of_a_value_that_is_there_twice_does_not_repeat_it(
+    real_database: Database,
+) -> None:
+    await real_database["pupils"].insert_many([{"email": "SECRET"}, {"email": "SECRET"}])
+    with pytest.raises(CommandError, match="SECRET") as error:
+        await real_database["pupils"].create_index("email", unique=True)
+    assert "SECRET" not in error_message(error.value)
+    assert "email_1" in error_message(error.value)
 
 
 def test_no_other_module_imports_the_driver() -> None:

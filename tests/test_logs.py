@@ -85,9 +85,9 @@ async def test_the_line_of_a_request_has_its_route_and_never_its_path(
 async def test_a_proxys_prefix_is_no_part_of_the_route(lines: Callable[[], Any]) -> None:
     transport = httpx2.ASGITransport(create_app(), root_path="/school")
     async with httpx2.AsyncClient(transport=transport, base_url="http://service") as client:
-        for path in ("/livez/Jane", "/docs", "/openapi.json", "/docs-assets/favicon.png", "/students/?x=y"):
+        for path in ("/livez/Jane", "/docs", "/openapi.json", "/docs-assets/favicon.png"):
             await client.get(f"/school{path}")
-    assert [route for _, route, _ in lines()] == ["-", "/docs", "/openapi.json", "/docs-assets/{path}", "/students/"]
+    assert [route for _, route, _ in lines()] == ["-", "/docs", "/openapi.json", "/docs-assets/{path}"]
 
 
 async def test_the_route_is_the_whole_template_wherever_it_is_declared(lines: Callable[[], Any]) -> None:

@@ -5,8 +5,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from students_api.main import create_app
 from students_api.settings import Settings
-from tests.conftest import JANE, NO_STUDENT
+from tests.conftest import JANE, NO_STUDENT, running
 from tests.service import Service, environment, wait_for
 
 Samples = dict[tuple[str, ...], float]
@@ -44,16 +44,6 @@ def more(before: Samples, after: Samples) -> Samples:
     """What has grown, and by how much; not of the process itself."""
     grown = {key: value - before.get(key, 0) for key, value in after.items() if key[0].startswith(("http", "mongodb"))}
     return {key: value for key, value in grown.items() if value and not key[0].endswith(("_sum", "_bucket"))}
-
-
-@asynccontextmanager
-async def running(app: FastAPI) -> AsyncIterator[httpx2.AsyncClient]:
-    transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
-    async with (
-        app.router.lifespan_context(app),
-        httpx2.AsyncClient(transport=transport, base_url="http://service") as client,
-    ):
-        yield client
 
 
 @pytest.fixture
