@@ -83,7 +83,6 @@ def serve(
     from students_api.limits import INCOMPLETE_SECONDS
     from students_api.logs import configuration
     from students_api.main import logger, prepare
-    from students_api.server import HttpProtocol
 
     if reload and workers > 1:
         raise typer.BadParameter("it takes one worker", param_hint="--reload")
@@ -113,7 +112,7 @@ def serve(
             "port": port,
             "workers": workers,
             "reload": reload,
-            "http": HttpProtocol,
+            "http": "students_api.server:HttpProtocol",  # the class itself would be a second's imports before a pong
             "ws": "none",
             # By then each request has had an answer: its client was too slow, or the service was.
             "timeout_graceful_shutdown": math.ceil(max(settings.deadline_seconds, INCOMPLETE_SECONDS)) + 1,

@@ -1,6 +1,7 @@
 """Traces by OpenTelemetry: a span for each request, by FastAPI, and in it one for each command, by PyMongo."""
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,6 +17,9 @@ from opentelemetry.trace import Status, StatusCode
 PERSONAL = ("url.path", "url.query", "http.request.method_original")
 """What FastAPI takes from the request as it was sent: ids, and the names and addresses that were searched for."""
 
+LAST_SECONDS = 2
+"""How long a stop waits for a collector that may not be there."""
+
 
 @contextmanager
 def exported() -> Iterator[None]:
@@ -30,7 +34,9 @@ def exported() -> Iterator[None]:
     try:
         yield
     finally:
-        provider.shutdown()
+        last = threading.Thread(target=provider.shutdown, daemon=True)
+        last.start()
+        last.join(LAST_SECONDS)
 
 
 class _WithoutPersonalData(SpanProcessor):
