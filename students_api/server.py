@@ -151,6 +151,9 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_response_complete()
         if self.refusal and was_last:
             self._send_refusal()
+        elif not self.is_complete:  # the connection is not idle: a part of the next request is there
+            self._unset_keepalive_if_required()
+            self._expect()
 
     def _is_understood(self) -> bool:
         """Whether the head is as RFC 9112 (sections 2.3, 3.2 and 6.1) demands it, which the parser does not look at."""
