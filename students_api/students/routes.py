@@ -17,7 +17,12 @@ from students_api.students.student import Student, StudentCreate, StudentPage, S
 router = APIRouter(prefix="/students", tags=["students"])
 
 CHANGED = (HTTPStatus.NOT_FOUND, HTTPStatus.NOT_ACCEPTABLE, HTTPStatus.PRECONDITION_FAILED)
-UNREADABLE = (HTTPStatus.UNSUPPORTED_MEDIA_TYPE, HTTPStatus.UNPROCESSABLE_ENTITY)
+UNREADABLE = (
+    HTTPStatus.REQUEST_TIMEOUT,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+)
 
 StudentId = Annotated[
     DocumentId, Path(alias="id", description="The student's id.", examples=["5eb7cf5a86d9755df3a6c593"])
