@@ -9,9 +9,10 @@ tutorial's app passes over fields that it does not know.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from beanie import Document, free_fall_migration
+from bson import DatetimeMS, Timestamp
 from pydantic import BaseModel, Field
 
 BATCH = 1_000
@@ -22,6 +23,8 @@ class Adoptable(Document):
 
     class Settings:
         name = "students"
+        # Beanie takes these types for no BSON; ids of another program can be of them.
+        bson_encoders: ClassVar = {DatetimeMS: lambda date: date, Timestamp: lambda stamp: stamp}
 
 
 class Key(BaseModel):

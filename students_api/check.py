@@ -1,13 +1,13 @@
 """`students-api check`: what an operator wants to know before they trust a deployment."""
 
 from collections.abc import AsyncIterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from beanie import Document, init_beanie
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from students_api import migrate
-from students_api.database import Database
+from students_api.database import Database, encoded
 from students_api.indexes import missing_indexes
 from students_api.settings import Settings
 
@@ -48,15 +48,35 @@ async def check_database(database: Database, documents: list[type[Document]]) ->
         yield Finding(not missing, f"indexes of {name}: {', '.join(missing) or 'none'} missing")
         stored = broken = 0
         async for whole in document.find_all(projection_model=_Whole):
+            content = whole.model_extra or {}
             stored += 1
-            try:
-                document.model_validate(whole.model_extra)
-            except ValidationError as error:
+            if rules := _broken_rules(document, content):
                 broken += 1
-                rules = "; ".join(
-                    f"{'.'.join(map(str, item['loc']))}: {item['msg']}"
-                    for item in error.errors()
-                    if item["type"] != "default_factory_not_called"  # a consequence, not a rule
-                )
-                yield Finding(False, f"{name} {(whole.model_extra or {}).get('_id')}: {rules}")
+                yield Finding(False, f"{name} {content.get('_id')}: {'; '.join(rules)}")
         yield Finding(not broken, f"documents of {name}: {broken} of {stored} break a rule")
+
+
+def _broken_rules(document: type[Document], content: dict[str, Any]) -> list[str]:
+    """The rules that what is stored breaks, each with its field; and where only a conversion makes it keep them."""
+    try:
+        written = document.model_validate(content)
+    except ValidationError as error:
+        return [
+            f"{'.'.join(map(str, item['loc']))}: {item['msg']}"
+            for item in error.errors()
+            if item["type"] != "default_factory_not_called"  # a consequence, not a rule
+        ]
+    kept = encoded(
+        document, {field.alias or name: getattr(written, name) for name, field in document.model_fields.items()}
+    )
+    return [
+        f"{key}: Stored as {type(content[key]).__name__}, not as {type(value).__name__}"
+        for key, value in kept.items()
+        if key in content and not _is_of_type(content[key], value)
+    ]
+
+
+def _is_of_type(stored: Any, written: Any) -> bool:
+    both = (stored, written)
+    numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in both)
+    return numbers or isinstance(written, type(stored))

@@ -36,9 +36,18 @@ def etag(version: int) -> str:
 
 def is_version(versions: set[int]) -> dict[str, Any]:
     """The condition that a stored document counts as one of these versions."""
-    each: list[dict[str, Any]] = [{"version": {"$gte": one, "$lt": one + 1}} for one in sorted(versions) if one]
-    none: list[dict[str, Any]] = [{"version": {"$not": {"$gte": 1, "$lt": END}}}] if 0 in versions else []
+    each = [_between(one, one + 1) for one in sorted(versions) if one]
+    none = [{"$nor": [_between(1, END)]}] if 0 in versions else []
     return {"$or": [*each, *none]} if versions else {"version": {"$in": []}}
+
+
+def _between(start: int, end: int) -> dict[str, Any]:
+    # A list is found by each of its elements; it is no version.
+    return {"version": {"$gte": start, "$lt": end}, "version.0": {"$exists": False}}
+
+
+COUNTED: dict[str, Any] = {"$or": [_between(0, END), {"version": {"$exists": False}}]}
+"""The condition that a stored version can be counted on from, or there is none."""
 
 
 def _versions(request: Request, header: str) -> set[int] | None:

@@ -1,12 +1,16 @@
 """What every document of this service stores beside its own fields."""
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
-from beanie import Document, PydanticObjectId
-from pydantic import Field
+from beanie import Document, PydanticObjectId, UpdateResponse
+from beanie.operators import Inc, Set
+from pydantic import BaseModel, Field
 
+from students_api.conditional import COUNTED
 from students_api.database import ProjectedFindOne, StoredFindMany
+
+Shape = TypeVar("Shape", bound=BaseModel)
 
 
 def now() -> datetime:
@@ -27,3 +31,20 @@ class StoredDocument(Document):
 
     _find_one_query_class = ProjectedFindOne
     _find_many_query_class = StoredFindMany
+
+    @classmethod
+    async def change(cls, *conditions: Any, changes: dict[str, Any], shape: type[Shape]) -> Shape | None:
+        """Set the fields and count the version on, in one atomic operation; the document after it, or `None`.
+
+        A version from which MongoDB cannot count on, because another program stored it, becomes 1.
+        """
+        changes = changes | {"updated_at": now()}
+        for counted, change in (
+            (COUNTED, [Set(changes), Inc({"version": 1})]),
+            ({"$nor": [COUNTED]}, [Set(changes | {"version": 1})]),
+        ):
+            query = cls.find_one(*conditions, counted, projection_model=shape)
+            changed: Shape | None = await query.update(*change, response_type=UpdateResponse.NEW_DOCUMENT)
+            if changed is not None:
+                return changed
+        return None

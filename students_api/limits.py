@@ -17,6 +17,8 @@ INCOMPLETE_SECONDS = 10
 
 INCOMPLETE = f"The request was not complete within {INCOMPLETE_SECONDS} seconds."
 
+TOO_LARGE = "The body has to be {} bytes at most."
+
 MARGIN_SECONDS = 0.25
 """How much longer than its deadline a request may take: the driver's own limit comes first, and says more."""
 
@@ -45,7 +47,7 @@ class RequestLimits:
         now = asyncio.get_running_loop().time()
         end = scope.get("state", {}).get("began", now) + INCOMPLETE_SECONDS
         left = settings.max_body_bytes
-        too_large = f"The body has to be {left} bytes at most."
+        too_large = TOO_LARGE.format(left)
         answering = False
 
         async def limited_receive() -> Message:

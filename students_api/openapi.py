@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 from pydantic.json_schema import models_json_schema
 
+from students_api.limits import INCOMPLETE, TOO_LARGE
 from students_api.middleware import REQUEST_ID
 from students_api.problems import (
     MEDIA_TYPE,
@@ -35,6 +36,7 @@ LINK = {
         '</students/?limit=50>; rel="first", </students/?limit=50&cursor=0KpWQp0w>; rel="next"',
     )
 }
+CLOSE = {"Connection": header("The connection is closed after this.", "close")}
 EVERYWHERE = {
     REQUEST_ID: header("The request's id: the one that it came with, if that is well formed.", EXAMPLE_REQUEST_ID)
 }
@@ -45,6 +47,8 @@ PROBLEMS: dict[HTTPStatus, tuple[str, dict[str, Any]]] = {
     HTTPStatus.NOT_ACCEPTABLE: (
         "Answers are application/json; the request's Accept header has to allow that.", {}
     ),
+    HTTPStatus.REQUEST_TIMEOUT: (INCOMPLETE, CLOSE),
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: (TOO_LARGE.format(2**16), CLOSE),
     HTTPStatus.PRECONDITION_FAILED: (
         f"Student {EXAMPLE_ID} is not as it was under your ETag. Get it again, and change what it is now.", ETAG
     ),

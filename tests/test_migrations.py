@@ -14,6 +14,7 @@ from students_api.database import Database
 from students_api.settings import StartUpError
 from tests.conftest import JANE, client_of
 from tests.service import environment, run
+from tests.test_stored_documents import ODD_IDS
 
 pytestmark = pytest.mark.mongod
 
@@ -66,6 +67,16 @@ async def test_forward_is_idempotent_and_leaves_what_the_service_wrote(real_data
     for document in once:
         if document["_id"] in written:
             assert document | written[document["_id"]] == document
+
+
+@pytest.mark.parametrize("odd", ODD_IDS, ids=repr)
+async def test_an_id_of_any_type_is_adopted_and_given_back(real_database: Database, odd: object) -> None:
+    await real_database["students"].insert_one({"_id": odd, **JANE})
+    (before,) = await stored(real_database)
+    await migrate.run(real_database, backward=False, distance=0)
+    assert [repr(document) for document in await stored(real_database)] == [repr(before | {"version": 0})]
+    await migrate.run(real_database, backward=True, distance=0)
+    assert [repr(document) for document in await stored(real_database)] == [repr(before)]
 
 
 async def test_backward_takes_away_what_forward_gave_and_nothing_else(real_database: Database) -> None:

@@ -13,11 +13,11 @@ from students_api.problems import Problem, ValidationProblem
 from students_api.students.student import StudentFields
 
 ERRORS = {
-    "create_student": {"406", "415"},
+    "create_student": {"406", "408", "413", "415"},
     "list_students": {"406"},
     "get_student": {"404", "406"},
-    "update_student": {"404", "406", "412", "415"},
-    "patch_student": {"404", "406", "412", "415"},
+    "update_student": {"404", "406", "412", "408", "413", "415"},
+    "patch_student": {"404", "406", "412", "408", "413", "415"},
     "delete_student": {"404", "412"},
 }
 

@@ -2,15 +2,18 @@
 
 import math
 from datetime import UTC, datetime
+from itertools import product
 from typing import Any
 
 import bson
 import httpx2
 import pytest
-from bson import Binary, Code, DatetimeMS, Decimal128, Int64, MaxKey, ObjectId, Regex, Timestamp
+from bson import Binary, Code, DatetimeMS, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex, Timestamp
 from bson.raw_bson import RawBSONDocument
 
+from students_api.check import check_database
 from students_api.database import Database
+from students_api.students.student import Student
 from tests.conftest import JANE, client_of
 
 STORED_AND_SERVED = {
@@ -133,3 +136,117 @@ async def test_an_index_that_somebody_made_over_the_same_field_does_not_keep_the
     assert {"mine", "gpa_1__id_1"} <= indexes
     assert "course_1__id_1" not in indexes
     await students.drop()
+
+
+ODD_IDS = [
+    1, Int64(2**60), 1.5, math.nan, True, "s1", "", None, datetime(2001, 2, 3, tzinfo=UTC), DatetimeMS(2**60),
+    Binary(b"a", 128), Timestamp(1, 1), MinKey(), MaxKey(), Code("f()"), {"a": {"b": [1]}}, Decimal128("2.5"),
+]  # fmt: skip
+
+
+@pytest.mark.mongod
+async def test_a_collection_of_nothing_but_such_documents_is_listed_counted_checked_and_mended(
+    real_client: httpx2.AsyncClient, real_database: Database
+) -> None:
+    students = real_database["students"]
+    broken = {ObjectId(): {name: value for name, value in JANE.items() if name != field} for field in JANE}
+    wrong = dict(zip(broken, JANE, strict=True))
+    for field, (kind, (stored, _)) in product(JANE, STORED_AND_SERVED.items()):
+        if not (field in {"name", "course"} and kind == "text"):
+            broken[key := ObjectId()] = JANE | {field: stored}
+            wrong[key] = field
+    await students.insert_many([{"_id": key, **document} for key, document in broken.items()])
+    await students.insert_many([{"_id": odd, **JANE} for odd in ODD_IDS])
+    everyone = len(broken) + len(ODD_IDS)
+
+    for sort in ("id", "-id", "gpa", "-gpa,name", "course,name", "email"):
+        found = await walk(real_client, everyone, sort=sort, limit=10, count=True)
+        assert len(found) >= everyone  # those whose key has no order may come twice
+        assert {str(key) for key in broken} <= set(found)
+
+    findings = await rules_broken(real_database)
+    for key, field in wrong.items():
+        assert any(text.startswith(f"students {key}: {field}: ") for text in findings), broken[key]
+    for odd in ODD_IDS:
+        assert any(text.startswith(f"students {odd}: _id: ") for text in findings), odd
+    assert f"documents of students: {everyone} of {everyone} break a rule" in findings
+
+    for key, field in wrong.items():
+        mended = await real_client.put(f"/students/{key}", json={field: JANE[field]})
+        assert (mended.status_code, mended.json()) == (200, {"id": str(key), **JANE})
+    findings = await rules_broken(real_database)
+    assert f"documents of students: {len(ODD_IDS)} of {everyone} break a rule" in findings
+
+
+async def walk(client: httpx2.AsyncClient, total: int, **query: Any) -> list[str]:
+    """The ids on all pages."""
+    found: list[str] = []
+    while True:
+        page = (await client.get("/students/", params=query)).json()
+        assert page["total"] == total
+        found += [str(student["id"]) for student in page["students"]]
+        if page["next_cursor"] is None:
+            return found
+        query["cursor"] = page["next_cursor"]
+
+
+async def rules_broken(database: Database) -> list[str]:
+    return [finding.text async for finding in check_database(database, [Student]) if not finding.ok]
+
+
+ODD_VERSIONS = {
+    "text": "three",
+    "null": None,
+    "a boolean": True,
+    "negative": -5,
+    "NaN": math.nan,
+    "infinity": math.inf,
+    "minus infinity": -math.inf,
+    "the last integer": 2**63 - 1,
+    "beyond the last integer": 2.0**63,
+    "a decimal NaN": Decimal128("NaN"),
+    "a large decimal": Decimal128("1e30"),
+    "a list": [1, 2],
+    "a list of lists": [[1]],
+    "an empty list": [],
+    "a document": {"0": 1},
+    "a date": datetime(2001, 2, 3, tzinfo=UTC),
+}
+
+
+@pytest.mark.mongod
+@pytest.mark.parametrize("version", ODD_VERSIONS.values(), ids=ODD_VERSIONS)
+@pytest.mark.parametrize("conditional", [False, True])
+async def test_a_version_that_is_none_is_mended_by_an_update_and_keeps_writers_apart(
+    real_client: httpx2.AsyncClient, real_database: Database, version: object, *, conditional: bool
+) -> None:
+    student_id = ObjectId()
+    await real_database["students"].insert_one({"_id": student_id, **JANE, "version": version})
+    path, known = f"/students/{student_id}", {"If-Match": '"0"'}
+    assert (await real_client.get(path)).headers["ETag"] == '"0"'
+    changed = await real_client.put(path, json={"gpa": 1}, headers=known if conditional else {})
+    assert (changed.status_code, changed.headers["ETag"], changed.json()["gpa"]) == (200, '"1"', 1)
+    assert (await real_client.put(path, json={"gpa": 2}, headers=known)).status_code == 412
+    again = await real_client.put(path, json={"gpa": 3}, headers={"If-Match": '"1"'})
+    assert (again.status_code, again.headers["ETag"]) == (200, '"2"')
+    assert (await real_client.delete(path, headers=known)).status_code == 412
+    assert (await real_client.delete(path, headers={"If-Match": '"2"'})).status_code == 204
+
+
+@pytest.mark.mongod
+@pytest.mark.parametrize(
+    ("stored", "before", "after"),
+    [({}, 0, 1), ({"version": 0}, 0, 1), ({"version": Int64(7)}, 7, 8), ({"version": 1.5}, 1, 2),
+     ({"version": Decimal128("4")}, 4, 5), ({"version": 2**63 - 2}, 2**63 - 2, 0)],
+    ids=str,
+)  # fmt: skip
+async def test_a_version_is_counted_on_whatever_number_it_is(
+    real_client: httpx2.AsyncClient, real_database: Database, stored: dict[str, Any], before: int, after: int
+) -> None:
+    student_id = ObjectId()
+    await real_database["students"].insert_one({"_id": student_id, **JANE, **stored})
+    path = f"/students/{student_id}"
+    etag = (await real_client.get(path)).headers["ETag"]
+    assert etag == f'"{before}"'
+    changed = await real_client.put(path, json={"gpa": 1}, headers={"If-Match": etag})
+    assert (changed.status_code, changed.headers["ETag"]) == (200, f'"{after}"')

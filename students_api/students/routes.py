@@ -3,12 +3,10 @@
 from http import HTTPStatus
 from typing import Annotated, Any
 
-from beanie import PydanticObjectId, UpdateResponse
-from beanie.operators import Inc, Set
+from beanie import PydanticObjectId
 from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request, Response
 
 from students_api.conditional import IfMatch, IfNoneMatch, etag
-from students_api.documents import now
 from students_api.fields import DocumentId
 from students_api.negotiation import JSON, MERGE_PATCH, AnswersJson, also_as, body_of
 from students_api.openapi import ETAG, LINK, LOCATION, answer
@@ -19,7 +17,12 @@ from students_api.students.student import Student, StudentCreate, StudentPage, S
 router = APIRouter(prefix="/students", tags=["students"])
 
 CHANGED = (HTTPStatus.NOT_FOUND, HTTPStatus.NOT_ACCEPTABLE, HTTPStatus.PRECONDITION_FAILED)
-UNREADABLE = (HTTPStatus.UNSUPPORTED_MEDIA_TYPE, HTTPStatus.UNPROCESSABLE_ENTITY)
+UNREADABLE = (
+    HTTPStatus.REQUEST_TIMEOUT,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+)
 
 StudentId = Annotated[
     DocumentId, Path(alias="id", description="The student's id.", examples=["5eb7cf5a86d9755df3a6c593"])
@@ -130,12 +133,12 @@ async def update_student(
     Fields that are missing or `null` stay as they are. An empty object changes nothing. With `If-Match` the change is
     made only if nobody else has changed the student since its `ETag` was read.
     """
-    changes = update.model_dump(exclude_none=True)
-    query = Student.find_one(Student.id == student_id, *if_match, projection_model=StudentRead)
-    if changes:
-        change = Set({**changes, "updated_at": now()}), Inc({"version": 1})
-        query = query.update(*change, response_type=UpdateResponse.NEW_DOCUMENT)
-    student: StudentRead | None = await query
+    conditions: list[Any] = [Student.id == student_id, *if_match]
+    student: StudentRead | None
+    if changes := update.model_dump(exclude_none=True):
+        student = await Student.change(*conditions, changes=changes, shape=StudentRead)
+    else:
+        student = await Student.find_one(*conditions, projection_model=StudentRead)
     if student is None:
         raise await not_found_or_changed(student_id)
     response.headers["ETag"] = student.etag
