@@ -1,5 +1,5 @@
 # Everything happens in .venv, which the first target that needs it makes.
-.PHONY: install run test check migrate lock
+.PHONY: install run test check migrate faults lock
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -22,6 +22,10 @@ check: .venv/installed
 
 migrate: .venv/installed
 	$(BIN)/students-api migrate
+
+# What a client sees while the nodes of a replica set fail; takes about seven minutes.
+faults: .venv/installed
+	$(BIN)/python -m benchmarks.faults
 
 # The newest versions that pyproject.toml allows, for every platform and Python version that it allows.
 lock: .venv/installed
