@@ -124,7 +124,7 @@ class Bounds:
                     unready = asyncio.Event()
                     load = asyncio.gather(paced(found, Client.mixed, 100, unready), balance(service, unready))
                     await asyncio.sleep(1)
-                    with apart(be_silent, service.port, half_sent):
+                    with apart(be_silent, service.port, half_sent) as halves:
                         await asyncio.sleep(1 + random.random())
                         if hung:
                             self.mongod.pause()
@@ -137,6 +137,7 @@ class Bounds:
                         seconds.append(time.monotonic() - start)
                         await self.mongod.come_back()
                     answers = [answer for client in found for answer in client.answers]
+            failed += sum(status not in {0, 408} for status, _ in halves)
             sent += len(answers)
             failed += sum(not (each.status in {200, 201} or (hung and each.is_unavailable)) for each in answers)
         figures = f"{failed} of {sent:,} failed, exit codes {set(codes)}, after {max(seconds):.1f} s at most"
