@@ -128,6 +128,9 @@ def start_service(tmp_path: Path) -> Iterator[Callable[..., Service]]:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--screenshots", metavar="FOLDER", help="where the browser tests keep their screenshots")
+    parser.addoption(
+        "--examples", metavar="COUNT", type=int, default=30, help="how many schemathesis tries of each operation"
+    )
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

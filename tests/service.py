@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -15,6 +16,9 @@ from typing import Self, TypeVar
 import httpx2
 
 T = TypeVar("T")
+
+MAX_KIB = 150 * 1024
+"""How much memory the service may have, whatever is asked of it."""
 
 
 def is_free(port: int) -> bool:
@@ -99,6 +103,11 @@ class Service:
     def wait_until_ready(self) -> None:
         wait_for(lambda: self.is_ready() or self.process.poll() is not None)
         assert self.process.poll() is None, self.log.read_text()
+
+    def peak_kib(self) -> int:
+        """The most memory that its process has ever had; 0 where the system does not say."""
+        status = Path(f"/proc/{self.process.pid}/status")
+        return int(re.findall(r"VmHWM:\s+(\d+) kB", status.read_text())[0]) if status.exists() else 0
 
     def stop(self) -> int:
         """End it as an operator does; the exit code."""

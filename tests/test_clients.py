@@ -15,7 +15,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from students_api.database import Database
 from students_api.main import create_app
 from tests.conftest import JANE, cannot_run
-from tests.service import Service, environment
+from tests.service import MAX_KIB, Service, environment
 
 pytestmark = [pytest.mark.mongod, pytest.mark.slow]
 
@@ -29,8 +29,8 @@ def service(start_service: Callable[..., Service], mongodb_url: str, real_databa
     return start_service(MONGODB_URL=mongodb_url, MONGODB_DATABASE=real_database.name)
 
 
-def run(*command: str | Path, cwd: Path, **more: str) -> str:
-    """What a program prints; it must succeed. The programs of the virtual environment are on its path."""
+def run(*command: str | Path, cwd: Path, seconds: float | None = 300, **more: str) -> str:
+    """What a program prints; it must succeed, within `seconds`. The virtual environment's programs are on its path."""
     programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
         command,
@@ -39,7 +39,7 @@ def run(*command: str | Path, cwd: Path, **more: str) -> str:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=300,
+        timeout=seconds,
         check=False,
     )
     assert done.returncode == 0, done.stdout
@@ -52,17 +52,24 @@ def test_the_document_is_valid_openapi() -> None:
     assert list(OpenAPIV31SpecValidator(document).iter_errors()) == []
 
 
-def test_the_service_keeps_what_the_document_says(service: Service, tmp_path: Path) -> None:
-    """Every check of schemathesis, on examples, edge cases, random requests and sequences of requests."""
+def test_the_service_keeps_what_the_document_says(
+    service: Service, tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
+    """Every check of schemathesis, on examples, edge cases, random requests and sequences of requests.
+
+    More of them with `--examples`, as `make fuzz` has it.
+    """
     report = run(
         *("schemathesis", "--config-file", CLIENTS / "schemathesis.toml", "run", f"{service.url}/openapi.json"),
-        *("--checks", "all", "--max-examples", "30", "--seed", "1", "--no-color"),
+        *("--checks", "all", "--max-examples", str(pytestconfig.getoption("examples")), "--seed", "1", "--no-color"),
         cwd=tmp_path,
+        seconds=None,
         SCHEMATHESIS_HOOKS="tests.clients.schemathesis_hooks",
         PYTHONPATH=str(CLIENTS.parent.parent),
     )
     assert "6 selected / 6 total" in report
     assert "Traceback" not in service.log.read_text()
+    assert service.peak_kib() < MAX_KIB
 
 
 def test_a_generated_python_client_works(service: Service, tmp_path: Path) -> None:
