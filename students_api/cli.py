@@ -115,7 +115,7 @@ def serve(
             "http": "students_api.server:HttpProtocol",  # the class itself would be a second's imports before a pong
             "ws": "none",
             # By then each request has had an answer: its client was too slow, or the service was.
-            "timeout_graceful_shutdown": math.ceil(max(settings.deadline_seconds, INCOMPLETE_SECONDS)) + 1,
+            "timeout_graceful_shutdown": math.ceil(INCOMPLETE_SECONDS + settings.deadline_seconds) + 1,
             "log_config": log,
             "access_log": False,  # the service has its own
         }

@@ -67,7 +67,8 @@ DuplicateKey = DuplicateKeyError
 # what no failure can undo. `timeoutMS` covers each operation as a whole, its retries included.
 CLIENT_DEFAULTS: dict[str, Any] = {
     "appname": "students-api",
-    "connectTimeoutMS": 5_000,
+    "connectTimeoutMS": 2_000,
+    "heartbeatFrequencyMS": 1_000,
     "serverSelectionTimeoutMS": 5_000,
     "w": "majority",
     "journal": True,

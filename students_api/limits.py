@@ -31,6 +31,7 @@ CLOSE = {"Connection": "close"}
 class RequestLimits:
     """Bounds a request's size and time: 413, 408 where it does not become complete, 503 where the answer does not.
 
+    The deadline is the service's: the time in which it waits for the client's next bytes does not count.
     The body is counted while it streams in. The limits are the application's settings, `app.state.settings`. A server
     can say when the first byte came: `began`, in seconds of the event loop's clock, in the request's state.
     """
@@ -44,19 +45,22 @@ class RequestLimits:
             await self.app(scope, receive, send)
             return
         settings, request = scope["app"].state.settings, Request(scope)
-        now = asyncio.get_running_loop().time()
-        end = scope.get("state", {}).get("began", now) + INCOMPLETE_SECONDS
+        time, seconds = asyncio.get_running_loop().time, settings.deadline_seconds + MARGIN_SECONDS
+        end = scope.get("state", {}).get("began", time()) + INCOMPLETE_SECONDS
         left = settings.max_body_bytes
         too_large = TOO_LARGE.format(left)
         answering = False
 
         async def limited_receive() -> Message:
             nonlocal left
+            deadline.reschedule(None)
             try:
                 async with asyncio.timeout_at(end):
                     message = await receive()
             except TimeoutError as error:
                 raise HTTPException(HTTPStatus.REQUEST_TIMEOUT, INCOMPLETE, CLOSE) from error
+            finally:
+                deadline.reschedule(time() + seconds)
             left -= len(message.get("body", b""))
             if left < 0:
                 raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, too_large, CLOSE)
@@ -71,7 +75,7 @@ class RequestLimits:
             await problem(request, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, too_large, CLOSE)(scope, receive, send)
             return
         try:
-            async with asyncio.timeout(settings.deadline_seconds + MARGIN_SECONDS) as deadline:
+            async with asyncio.timeout(seconds) as deadline:
                 await self.app(scope, limited_receive, noted_send)
         except TimeoutError:
             if answering or not deadline.expired():

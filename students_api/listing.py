@@ -1,6 +1,7 @@
 """Lists: the parameters that all of them share, and the pages that they ask for."""
 
 import re
+from collections import Counter
 from functools import cached_property
 from http import HTTPStatus
 from typing import Annotated, Any, ClassVar, NamedTuple, Self
@@ -8,7 +9,7 @@ from urllib.parse import quote, urlencode
 
 from beanie import Document, SortDirection
 from beanie.odm.queries.find import FindMany
-from fastapi import HTTPException, Request
+from fastapi import Depends, HTTPException, Request
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
@@ -181,3 +182,15 @@ class ListQuery(BaseModel):
 def _every(words: str) -> str:
     """The words as MongoDB searches for all of them: each is a phrase, without any sign that has a meaning."""
     return " ".join(f'"{word}"' for word in re.findall(r"[^\W_]+", words))
+
+
+def each_once(query: type[ListQuery]) -> Any:
+    """For the `dependencies=` of a list: refuses to choose where a parameter that takes one value has several."""
+    several = {parameter for parameter, (_, operator) in query.filters.items() if operator == "$in"}
+
+    async def refuse(request: Request) -> None:
+        for name, times in Counter(name for name, _ in request.query_params.multi_items()).items():
+            if times > 1 and name not in several:
+                raise invalid(("query", name), "It takes one value, and is given several times", "repeated")
+
+    return Depends(refuse)

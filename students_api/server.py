@@ -1,9 +1,11 @@
 """HTTP as `students-api serve` speaks it: uvicorn's protocol, within bounds, and with problems for what it refuses."""
 
 import asyncio
+import gc
 import json
 import re
 import secrets
+from functools import cache
 from http import HTTPStatus
 from typing import Any
 
@@ -26,6 +28,16 @@ HOST = re.compile(rb"[\w.~!$&'()*+,;=%:\[\]-]*", re.ASCII)
 NO_HTTP = "This is no HTTP request that can be understood, or a part of it is damaged."
 HEAD_TOO_LARGE = f"The request's line and headers have to be {MAX_HEAD_BYTES} bytes at most, together."
 TOO_LARGE = (HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, HEAD_TOO_LARGE)
+
+
+@cache
+def keep_what_is_loaded() -> None:
+    """Have the garbage collector look no more at what is there when the first client comes; it stays for good.
+
+    Otherwise every request waits now and then until all of it has been looked at, which takes 70 ms.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -58,6 +70,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """As asyncio has it."""
+        keep_what_is_loaded()
         super().connection_made(_Lingering(transport, self))  # type: ignore[arg-type]  # as above
         self._expect()
 

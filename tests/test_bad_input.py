@@ -8,6 +8,7 @@ import pytest
 
 from students_api.database import Database
 from tests.conftest import JANE
+from tests.test_problems import problem_of
 
 BAD_FIELDS = {
     "name": ["", " ", "\n\t", "J" * 201, 1, True, ["Jane"], {"first": "Jane"}],
@@ -164,3 +165,14 @@ async def test_no_error_repeats_the_input(client: httpx2.AsyncClient) -> None:
     answer = await send(client, "POST", "/students/", b'{"name": ' + marker.encode())
     is_validation_problem(answer)
     assert marker not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("query", "parameter"),
+    [("limit=1&limit=2", "limit"), ("gpa__lte=1&gpa=2&gpa__lte=3", "gpa__lte"), ("sort=name&sort=-gpa", "sort")],
+)
+async def test_a_parameter_that_takes_one_value_is_refused_where_it_has_several(
+    client: httpx2.AsyncClient, query: str, parameter: str
+) -> None:
+    problem = problem_of(await client.get(f"/students/?{query}"), 422, "Unprocessable Entity", "errors")
+    assert [error["loc"] for error in problem["errors"]] == [["query", parameter]]

@@ -13,7 +13,7 @@ from students_api.database import Database
 from students_api.limits import INCOMPLETE
 from students_api.main import create_app
 from students_api.settings import Settings
-from tests.conftest import JANE, NO_STUDENT
+from tests.conftest import JANE, NO_STUDENT, running
 from tests.test_problems import problem_of
 
 JSON = {"Content-Type": "application/json"}
@@ -74,3 +74,25 @@ async def test_a_body_that_does_not_become_complete_is_408(
         assert problem_of(answer, 408, "Request Timeout")["detail"] == INCOMPLETE
         assert answer.headers["Connection"] == "close"
     assert await database["students"].count_documents({}) == 0
+
+
+async def test_a_client_that_is_slow_to_send_does_not_use_up_the_deadline(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def slow() -> AsyncIterator[bytes]:
+        yield b"{"
+        beyond_the_deadline = asyncio.Event()
+        asyncio.get_running_loop().call_later(0.1 + 2 * limits.MARGIN_SECONDS, beyond_the_deadline.set)
+        await beyond_the_deadline.wait()
+        yield json.dumps(JANE).encode()[1:]
+
+    async def silent() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.Event().wait()
+
+    settings = Settings().model_copy(update={"deadline_seconds": 0.1})
+    app = create_app(settings, open_deployment=lambda _: nullcontext(database))
+    async with running(app) as client:
+        assert (await client.post("/students/", content=slow(), headers=JSON)).status_code == 201
+        monkeypatch.setattr(limits, "INCOMPLETE_SECONDS", 0.6)
+        problem_of(await client.post("/students/", content=silent(), headers=JSON), 408, "Request Timeout")

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request, Res
 
 from students_api.conditional import IfMatch, IfNoneMatch, etag
 from students_api.fields import DocumentId
+from students_api.listing import each_once
 from students_api.negotiation import JSON, MERGE_PATCH, AnswersJson, also_as, body_of
 from students_api.openapi import ETAG, LINK, LOCATION, answer
 from students_api.parameters import NoParameters
@@ -75,7 +76,7 @@ async def create_student(student: StudentCreate, request: Request, response: Res
     response_description="A page of students",
     response_model=StudentPage,
     responses=answer(HTTPStatus.OK, LINK) | responses(HTTPStatus.NOT_ACCEPTABLE, HTTPStatus.UNPROCESSABLE_ENTITY),
-    dependencies=[AnswersJson],
+    dependencies=[AnswersJson, each_once(StudentQuery)],
 )
 async def list_students(query: Annotated[StudentQuery, Query()], request: Request) -> Response:
     """Answers the students that match every filter, a page at a time; past the last one the list is empty.
