@@ -29,11 +29,11 @@ CLOSE = {"Connection": "close"}
 
 
 class RequestLimits:
-    """Bounds a request's size and time: 413, 408 where it does not become complete, 503 where the answer does not.
+    """Bounds a request's size and time: 413, 408 where it does not become complete, 503 where no answer begins in time.
 
-    The deadline is the service's: the time in which it waits for the client's next bytes does not count.
-    The body is counted while it streams in. The limits are the application's settings, `app.state.settings`. A server
-    can say when the first byte came: `began`, in seconds of the event loop's clock, in the request's state.
+    The deadline is the service's: the time in which it waits for the client, to send or to take an answer, does not
+    count. The body is counted while it streams in. The limits are the application's settings, `app.state.settings`. A
+    server can say when the first byte came: `began`, in seconds of the event loop's clock, in the request's state.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -45,42 +45,57 @@ class RequestLimits:
             await self.app(scope, receive, send)
             return
         settings, request = scope["app"].state.settings, Request(scope)
-        time, seconds = asyncio.get_running_loop().time, settings.deadline_seconds + MARGIN_SECONDS
-        end = scope.get("state", {}).get("began", time()) + INCOMPLETE_SECONDS
-        left = settings.max_body_bytes
-        too_large = TOO_LARGE.format(left)
-        answering = False
-
-        async def limited_receive() -> Message:
-            nonlocal left
-            deadline.reschedule(None)
-            try:
-                async with asyncio.timeout_at(end):
-                    message = await receive()
-            except TimeoutError as error:
-                raise HTTPException(HTTPStatus.REQUEST_TIMEOUT, INCOMPLETE, CLOSE) from error
-            finally:
-                deadline.reschedule(time() + seconds)
-            left -= len(message.get("body", b""))
-            if left < 0:
-                raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, too_large, CLOSE)
-            return message
-
-        async def noted_send(message: Message) -> None:
-            nonlocal answering
-            answering = True
-            await send(message)
-
-        if int(request.headers.get("content-length", "0")) > left:
-            await problem(request, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, too_large, CLOSE)(scope, receive, send)
+        if int(request.headers.get("content-length", "0")) > settings.max_body_bytes:
+            words = TOO_LARGE.format(settings.max_body_bytes)
+            await problem(request, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, words, CLOSE)(scope, receive, send)
             return
+        limited = _Limited(scope, receive, send)
         try:
-            async with asyncio.timeout(seconds) as deadline:
-                await self.app(scope, limited_receive, noted_send)
+            async with limited.deadline:
+                await self.app(scope, limited.receive, limited.send)
         except TimeoutError:
-            if answering or not deadline.expired():
+            if not limited.deadline.expired():
                 raise
             await unavailable(request)(scope, receive, send)
+
+
+class _Limited:
+    """A request's way in and its answer's way out."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._receive, self._send = receive, send
+        self._time = asyncio.get_running_loop().time
+        self._end = scope.get("state", {}).get("began", self._time()) + INCOMPLETE_SECONDS
+        settings = scope["app"].state.settings
+        self._max_bytes = self._left = settings.max_body_bytes
+        self._seconds = settings.deadline_seconds + MARGIN_SECONDS
+        self._is_complete = False
+        self.deadline = asyncio.timeout(self._seconds)
+
+    async def receive(self) -> Message:
+        if self._is_complete:  # the application waits for the client to go away
+            return await self._receive()
+        self._set_deadline(None)
+        try:
+            async with asyncio.timeout_at(self._end):
+                message = await self._receive()
+        except TimeoutError as error:
+            raise HTTPException(HTTPStatus.REQUEST_TIMEOUT, INCOMPLETE, CLOSE) from error
+        finally:
+            self._set_deadline(self._time() + self._seconds)
+        self._is_complete = not message.get("more_body", False)
+        self._left -= len(message.get("body", b""))
+        if self._left < 0:
+            raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, TOO_LARGE.format(self._max_bytes), CLOSE)
+        return message
+
+    async def send(self, message: Message) -> None:
+        self._set_deadline(None)
+        await self._send(message)
+
+    def _set_deadline(self, when: float | None) -> None:
+        if not self.deadline.expired():
+            self.deadline.reschedule(when)
 
 
 async def _take_turn(request: Request) -> AsyncIterator[None]:

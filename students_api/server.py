@@ -19,6 +19,9 @@ from students_api.problems import MEDIA_TYPE, members
 MAX_HEAD_BYTES = 2**16
 """How large a request's line and headers may be together."""
 
+LINGER_SECONDS = 2
+"""How long a client that was refused while it sent has to take the answer."""
+
 STALLED_SECONDS = 30
 """How long a client may leave the rest of a long answer untaken."""
 
@@ -199,9 +202,7 @@ class HttpProtocol(HttpToolsProtocol):
     def _give_up(self) -> None:
         self.incomplete = None
         answered = self.cycle is None or self.cycle.response_complete
-        if self.transport.is_closing():
-            self.transport.abort()
-        elif self.is_complete or (answered and not self.in_head):  # there is nothing to answer
+        if self.is_complete or (answered and not self.in_head):  # there is nothing to answer
             self.transport.close()
         elif self.in_head and not self.pipeline:
             self._refuse(HTTPStatus.REQUEST_TIMEOUT, INCOMPLETE)
@@ -259,4 +260,5 @@ class _Lingering:
         elif not self._closing:
             self._closing = True
             self._transport.write_eof()
+            self._protocol.loop.call_later(LINGER_SECONDS, self._transport.abort)
             self._protocol.flow.resume_reading()

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
-from students_api.database import DatabaseError, admin_command
+from students_api.database import CommandError, DatabaseError, admin_command
 from students_api.mongod import HOST, LAUNCHER, REPLICA_SET
 from tests.service import free_port, wait_for
 
@@ -22,6 +22,8 @@ NODES = 3
 MAJORITY = 2
 STEPPED_DOWN_SECONDS = 10
 """How long a primary that stepped down does not stand for election."""
+EXCEEDED_TIME_LIMIT = 262
+"""MongoDB's error code of a primary that stays one, because no other node has caught up in time."""
 WHOLE_SECONDS = 45
 """How long a set takes to become whole, at most: with MongoDB's own settings a hung node is noticed after 20 s."""
 
@@ -144,7 +146,8 @@ class ReplicaSet:
 
     def step_down(self) -> None:
         """Have the primary hand over to another node, as it does before a maintenance."""
-        admin_command(self.primary().port, {"replSetStepDown": STEPPED_DOWN_SECONDS})
+        command = {"replSetStepDown": STEPPED_DOWN_SECONDS, "secondaryCatchUpPeriodSecs": 1}
+        wait_for(lambda: self._is_done(self.primary(), command))
 
     def stall_replication(self) -> None:
         """Have the secondaries replicate nothing: no write is acknowledged, and the primary is ahead of them."""
@@ -185,6 +188,17 @@ class ReplicaSet:
         members = [{"_id": number, "host": node.address} for number, node in enumerate(self.nodes)]
         config = {"_id": REPLICA_SET, "members": members, "settings": self._settings}
         admin_command(self.nodes[0].port, {"replSetInitiate": config})
+
+    @staticmethod
+    def _is_done(node: Node, command: dict[str, Any]) -> bool:
+        """Give a command; no node may have caught up in its time."""
+        try:
+            admin_command(node.port, command)
+        except CommandError as error:
+            if error.code != EXCEEDED_TIME_LIMIT:
+                raise
+            return False
+        return True
 
     def _find_primary(self) -> Node | None:
         said = {node.address: node.hello() for node in self.nodes}

@@ -87,6 +87,20 @@ def test_a_missing_server_is_one_line_within_seconds(tmp_path: Path) -> None:
     assert "WRONG  connection: MongoDB does not answer" in check.stdout
 
 
+@pytest.mark.mongod
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_credentials_that_are_refused_are_one_line_and_exit_with_3(
+    tmp_path: Path, mongodb_url: str, workers: str
+) -> None:
+    url = mongodb_url.replace("://", "://jane:SECRET@")
+    done = run("serve", "--workers", workers, cwd=tmp_path, MONGODB_URL=url)
+    assert done.returncode == 3
+    assert done.stderr == (
+        "students-api: MongoDB refuses. Are the credentials in MONGODB_URL right? Authentication failed.\n"
+    )
+
+
 @pytest.mark.slow
 def test_serve_waits_for_a_missing_server_and_says_so(tmp_path: Path) -> None:
     with Service(tmp_path, ["--workers", "2"], {"MONGODB_URL": NO_SERVER}) as service:

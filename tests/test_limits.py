@@ -7,6 +7,7 @@ from contextlib import nullcontext
 
 import httpx2
 import pytest
+from fastapi.responses import StreamingResponse
 
 from students_api import limits
 from students_api.database import Database
@@ -96,3 +97,20 @@ async def test_a_client_that_is_slow_to_send_does_not_use_up_the_deadline(
         assert (await client.post("/students/", content=slow(), headers=JSON)).status_code == 201
         monkeypatch.setattr(limits, "INCOMPLETE_SECONDS", 0.6)
         problem_of(await client.post("/students/", content=silent(), headers=JSON), 408, "Request Timeout")
+
+
+async def test_an_answer_that_has_begun_may_take_longer_than_the_deadline(database: Database) -> None:
+    over = asyncio.Event()
+
+    async def slow_answer() -> AsyncIterator[bytes]:
+        yield b"first "
+        asyncio.get_running_loop().call_later(0.1 + 2 * limits.MARGIN_SECONDS, over.set)
+        await over.wait()
+        yield b"last"
+
+    settings = Settings().model_copy(update={"deadline_seconds": 0.1})
+    app = create_app(settings, open_deployment=lambda _: nullcontext(database))
+    app.add_api_route("/slow", lambda: StreamingResponse(slow_answer()))
+    async with running(app) as client:
+        answer = await client.get("/slow")
+    assert (answer.status_code, answer.text) == (200, "first last")
