@@ -4,6 +4,7 @@ import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
+from urllib.parse import unquote_plus
 
 from beanie import Document, UpdateResponse
 from beanie.odm.queries.find import FindMany, FindOne
@@ -25,7 +26,6 @@ from pymongo.errors import (
     OperationFailure,
     PyMongoError,
     ServerSelectionTimeoutError,
-    WaitQueueTimeoutError,
     WriteConcernError,
 )
 from pymongo.server_api import ServerApi
@@ -69,7 +69,6 @@ CLIENT_DEFAULTS: dict[str, Any] = {
     "appname": "students-api",
     "connectTimeoutMS": 2_000,
     "heartbeatFrequencyMS": 1_000,
-    "serverSelectionTimeoutMS": 5_000,
     "w": "majority",
     "journal": True,
     "retryWrites": True,
@@ -81,9 +80,6 @@ CONNECT_SECONDS = 5
 
 CLOSE_SECONDS = 1
 """How long a stop waits for the deployment to take note of it."""
-
-WEAK_WRITES = {"w": {"0", "1"}, "journal": {"false"}, "retrywrites": {"false"}}
-"""Options of a connection string with which a write can be lost that was acknowledged, or one is not repeated."""
 
 NO_ACCESS = {13, 18, 391, 8000}
 """MongoDB's error codes for a user without the right: Unauthorized, AuthenticationFailed, ReauthenticationRequired, and
@@ -114,20 +110,13 @@ async def open_database(url: str, settings: Settings, listeners: Sequence[Any] =
     `listeners` are told what its client does: a `CommandListener`, a `PoolListener`.
     Raises `StartUpError` where the URL cannot be used, or asks for writes that can be lost.
     """
-    options = dict(re.findall("([^=&;?]+)=([^&;]*)", url.rpartition("?")[2])) if "?" in url else {}
-    given = {option.lower(): value.lower() for option, value in options.items()}
-    if not settings.allow_weak_writes:
-        for option, values in WEAK_WRITES.items():
-            if given.get(option) in values:
-                raise StartUpError(
-                    f"MONGODB_URL has {option}={given[option]}, with which acknowledged students can be lost. Leave it "
-                    "out, or set STUDENTS_API_ALLOW_WEAK_WRITES=true."
-                )
+    options = re.findall("([^&;=]+)=([^&;]*)", url.rpartition("?")[2])
+    given = {option.lower(): unquote_plus(value).strip() for option, value in options}
     defaults = CLIENT_DEFAULTS | {
         "maxPoolSize": settings.pool_size,
         "timeoutMS": round(settings.deadline_seconds * 1000),
     }
-    if given.get("w") == "0":
+    if re.fullmatch("0+", given.get("w", "")):
         del defaults["journal"]  # the driver takes no such pair
     try:
         client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(
@@ -145,11 +134,28 @@ async def open_database(url: str, settings: Settings, listeners: Sequence[Any] =
         database = client[settings.mongodb_database]
     except (ConfigurationError, ValueError, OSError) as error:
         raise _unusable(error) from None  # its words may hold a part of the password
+    if (weak := _weak_writes(client)) and not settings.allow_weak_writes:
+        client.close()
+        raise StartUpError(
+            f"MONGODB_URL has {weak}, with which acknowledged students can be lost. Leave it out, or set "
+            "STUDENTS_API_ALLOW_WEAK_WRITES=true."
+        )
     try:
         yield database
     finally:
         with time_limit(CLOSE_SECONDS):  # it tells the deployment, which may hang
             client.close()
+
+
+def _weak_writes(client: AsyncIOMotorClient[dict[str, Any]]) -> str:
+    """What a client was told with which writes can be lost that are acknowledged, or are not repeated."""
+    concern = client.write_concern.document
+    found = {
+        f"w={concern.get('w')}": concern.get("w") in {0, 1},
+        "journal=false": concern.get("j") is False,
+        "retryWrites=false": not client.options.retry_writes,  # type: ignore[attr-defined]  # it is no method
+    }
+    return " and ".join(words for words, is_there in found.items() if is_there)
 
 
 async def connect(database: Database) -> None:
@@ -195,10 +201,10 @@ def is_refusal(error: PyMongoError) -> bool:
 def is_untried(error: PyMongoError) -> bool:
     """Whether it is certain that no write was made.
 
-    The driver raises the error of an earlier attempt rather than that there is no server for the next one.
+    The driver raises the error of an earlier attempt rather than that there is no server for the next one. That there
+    is no connection in time it says of a later attempt too.
     """
-    untried = isinstance(error, ServerSelectionTimeoutError | WaitQueueTimeoutError)
-    return untried or error.has_error_label("NoWritesPerformed")
+    return isinstance(error, ServerSelectionTimeoutError) or error.has_error_label("NoWritesPerformed")
 
 
 def is_no_document(error: PyMongoError) -> bool:

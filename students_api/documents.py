@@ -39,10 +39,9 @@ class StoredDocument(Document):
         A version from which MongoDB cannot count on, because another program stored it, becomes 1.
         """
         changes = changes | {"updated_at": now()}
-        for counted, change in (
-            (COUNTED, [Set(changes), Inc({"version": 1})]),
-            ({"$nor": [COUNTED]}, [Set(changes | {"version": 1})]),
-        ):
+        counting = COUNTED, [Set(changes), Inc({"version": 1})]
+        starting = {"$nor": [COUNTED]}, [Set(changes | {"version": 1})]
+        for counted, change in (counting, starting, counting):  # another may start between the first two
             query = cls.find_one(*conditions, counted, projection_model=shape)
             changed: Shape | None = await query.update(*change, response_type=UpdateResponse.NEW_DOCUMENT)
             if changed is not None:

@@ -17,6 +17,7 @@ INCOMPLETE_SECONDS = 10
 
 INCOMPLETE = f"The request was not complete within {INCOMPLETE_SECONDS} seconds."
 
+GONE = "The request has broken off."
 TOO_LARGE = "The body has to be {} bytes at most."
 
 MARGIN_SECONDS = 0.25
@@ -83,6 +84,8 @@ class _Limited:
             raise HTTPException(HTTPStatus.REQUEST_TIMEOUT, INCOMPLETE, CLOSE) from error
         finally:
             self._set_deadline(self._time() + self._seconds)
+        if message["type"] == "http.disconnect":  # or the server has refused the rest of it
+            raise HTTPException(HTTPStatus.BAD_REQUEST, GONE, CLOSE)
         self._is_complete = not message.get("more_body", False)
         self._left -= len(message.get("body", b""))
         if self._left < 0:

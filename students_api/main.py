@@ -156,9 +156,10 @@ async def _made_ready(app: FastAPI) -> AsyncIterator[None]:
             try:
                 await make_ready()
                 logger.info("MongoDB answers; the service is ready.")
-            except (DatabaseError, StartUpError) as error:
+            except Exception as error:  # whatever it is, it can be over the next time
                 if said != (said := failure(error) if isinstance(error, DatabaseError) else str(error)):
-                    logger.warning("%s The service is not ready, and keeps trying.", said)
+                    unforeseen = None if isinstance(error, DatabaseError | StartUpError) else error
+                    logger.warning("%s The service is not ready, and keeps trying.", said, exc_info=unforeseen)
 
     try:
         await make_ready()

@@ -1,6 +1,7 @@
 """Prometheus metrics, which `/metrics` shows: of this process, or of all the workers together."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from fastapi import APIRouter, Response
@@ -77,7 +78,8 @@ def _registry() -> CollectorRegistry:
         return REGISTRY
     for pid in {int(file.stem.rpartition("_")[2]) for file in Path(folder).glob("gauge_live*_*.db")}:
         if not _runs(pid):
-            mark_process_dead(pid, folder)
+            with suppress(FileNotFoundError):  # another worker was faster
+                mark_process_dead(pid, folder)
     registry = CollectorRegistry()
     MultiProcessCollector(registry, folder)
     return registry
@@ -89,5 +91,5 @@ def _runs(pid: int) -> bool:
     except ProcessLookupError:
         return False
     except PermissionError:
-        return True
+        pass
     return True

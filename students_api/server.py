@@ -23,7 +23,7 @@ LINGER_SECONDS = 2
 """How long a client that was refused while it sent has to take the answer."""
 
 STALLED_SECONDS = 30
-"""How long a client may leave the rest of a long answer untaken."""
+"""How long a client may take nothing of a long answer."""
 
 HOST = re.compile(rb"[\w.~!$&'()*+,;=%:\[\]-]*", re.ASCII)
 """A host and a port; in names of hosts much is allowed (RFC 3986, section 3.2.2)."""
@@ -46,8 +46,8 @@ def keep_what_is_loaded() -> None:
 class HttpProtocol(HttpToolsProtocol):
     """A connection, within bounds.
 
-    - A request that is not complete within `INCOMPLETE_SECONDS` gets 408, and the connection is closed. So is one on
-      which nothing comes, or whose client does not take its answer.
+    - A request that is not complete within `INCOMPLETE_SECONDS` gets 408. A connection on which nothing comes, or whose
+      client does not take its answer, is closed.
     - A head beyond `MAX_HEAD_BYTES` gets 431. What is no HTTP gets 400, after the answers to what came before it.
     - A client that is refused while it sends can read the answer: the connection is closed only for writing, at first.
     - `Upgrade` is ignored, as RFC 9110 (section 7.8) allows. uvicorn would lose the request's body, and answer nothing
@@ -90,11 +90,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         self.began_now = False
         try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self.parser = httptools.HttpRequestParser(self)
-            self.data_received(self.without_upgrade + data[upgrade.args[0] :])
-            return
+            self._feed(memoryview(data))
         except httptools.HttpParserError:
             self._refuse(*self.reason)
             return
@@ -108,7 +104,7 @@ class HttpProtocol(HttpToolsProtocol):
     def pause_writing(self) -> None:
         """As asyncio has it."""
         super().pause_writing()
-        self.stalled = self.loop.call_later(STALLED_SECONDS, self.transport.abort)
+        self._watch(self.transport.get_write_buffer_size())
 
     def resume_writing(self) -> None:
         """As asyncio has it."""
@@ -122,6 +118,7 @@ class HttpProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """As httptools has it."""
         super().on_message_begin()
+        self._expect_no_more()  # the connection may have been idle; the request has its own time
         self.scope["state"]["began"] = self.loop.time()
         self.is_complete, self.in_head, self.began_now = False, True, True
         self.head_bytes = self.later_head_bytes = 0
@@ -164,12 +161,26 @@ class HttpProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """As uvicorn has it."""
         was_last = not self.pipeline
+        if self.pipeline:  # the next one's bytes were not read while it waited
+            self.pipeline[-1][0].scope["state"]["began"] = self.loop.time()
         super().on_response_complete()
         if self.refusal and was_last:
             self._send_refusal()
         elif not self.is_complete:  # the connection is not idle: a part of the next request is there
             self._unset_keepalive_if_required()
             self._expect()
+
+    def _feed(self, data: memoryview) -> None:
+        """Have the parser take the data; a request that asks for another protocol a second time, without that."""
+        while data:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                data = data[upgrade.args[0] :]
+                self.parser = httptools.HttpRequestParser(self)
+                self.parser.feed_data(self.without_upgrade)
+            else:
+                return
 
     def _is_understood(self) -> bool:
         """Whether the head is as RFC 9112 (sections 2.3, 3.2 and 6.1) demands it, which the parser does not look at."""
@@ -199,8 +210,20 @@ class HttpProtocol(HttpToolsProtocol):
             self.incomplete.cancel()
             self.incomplete = None
 
+    def _watch(self, left: int) -> None:
+        self.stalled = self.loop.call_later(STALLED_SECONDS, self._end_if_stalled, left)
+
+    def _end_if_stalled(self, left: int) -> None:
+        now = self.transport.get_write_buffer_size()
+        if now < left:
+            self._watch(now)
+        else:
+            self.transport.abort()
+
     def _give_up(self) -> None:
         self.incomplete = None
+        if self.transport.is_closing():
+            return
         answered = self.cycle is None or self.cycle.response_complete
         if self.is_complete or (answered and not self.in_head):  # there is nothing to answer
             self.transport.close()
@@ -232,6 +255,8 @@ class HttpProtocol(HttpToolsProtocol):
             self._send_refusal()
 
     def _send_refusal(self) -> None:
+        if self.transport.is_closing():  # the answer before it was the last
+            return
         if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
             self.transport.write(self.refusal)
         self.transport.close()
@@ -260,5 +285,13 @@ class _Lingering:
         elif not self._closing:
             self._closing = True
             self._transport.write_eof()
-            self._protocol.loop.call_later(LINGER_SECONDS, self._transport.abort)
             self._protocol.flow.resume_reading()
+            self._end_soon(None)
+
+    def _end_soon(self, left: int | None) -> None:
+        """Close for good, but not while the client takes an answer."""
+        now = self._transport.get_write_buffer_size()
+        if left is not None and not now < left:
+            self._transport.abort()
+        else:
+            self._protocol.loop.call_later(LINGER_SECONDS, self._end_soon, now)

@@ -1055,6 +1055,10 @@ def expectations() -> Iterator[Case]:
     yield Case("upgrade to a websocket of nowhere", get("/nowhere", *half, *key), ({404},))
     yield Case("upgrade to a websocket on PUT", put({"gpa": 1}, *half, *key), ({200},), {"gpa": 1})
     yield Case("upgrade to a websocket and close", post(BODY, "Connection: Upgrade, close", half[1]), ({201},), STUDENT)
+    many = get("/livez", "Connection: Upgrade", "Upgrade: a") * 1000
+    yield Case("upgrades by the thousand in one piece", many, ({200},) * 1000)
+    old = raw("GET /students/ HTTP/1.0", "Connection: keep-alive") + b"NONSENSE\r\n\r\n"
+    yield Case("nonsense behind a request of HTTP/1.0", old, ({200},))
     yield Case("upgrade without a connection", post(BODY, "Upgrade: websocket"), ({201},), STUDENT)
     yield Case("upgrade of a connection to nothing", post(BODY, "Connection: Upgrade"), ({201},), STUDENT)
     yield Case("upgrade, and a bad body", post(MARKED[:-1], *half, *key), (REFUSED,))

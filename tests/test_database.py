@@ -53,14 +53,14 @@ async def test_the_url_overrides_them() -> None:
     assert chosen.read_preference == ReadPreference.NEAREST
 
 
-@pytest.mark.parametrize("option", ["w=0", "w=1", "JOURNAL=false", "retryWrites=false"])
+@pytest.mark.parametrize("option", ["w=0", "w=1", "w=%30", "w=01", "w=1%20", "JOURNAL=false", "retryWrites=false"])
 async def test_a_url_with_which_acknowledged_writes_can_be_lost_is_refused_unless_a_setting_allows_it(
     option: str,
 ) -> None:
     url = f"mongodb://127.0.0.1/?appname=school&{option}"
     with pytest.raises(StartUpError, match="STUDENTS_API_ALLOW_WEAK_WRITES") as error:
         await options(url)
-    assert option.split("=", maxsplit=1)[0].lower() in str(error.value)
+    assert option.split("=", maxsplit=1)[0].lower() in str(error.value).lower()
     assert (await options(url, allow_weak_writes=True)).pool_options.appname == "school"
 
 

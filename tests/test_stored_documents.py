@@ -1,5 +1,6 @@
 """Documents that another program stored, whatever they hold, are served as they are and can be mended."""
 
+import asyncio
 import math
 from datetime import UTC, datetime
 from itertools import product
@@ -250,3 +251,16 @@ async def test_a_version_is_counted_on_whatever_number_it_is(
     assert etag == f'"{before}"'
     changed = await real_client.put(path, json={"gpa": 1}, headers={"If-Match": etag})
     assert (changed.status_code, changed.headers["ETag"]) == (200, f'"{after}"')
+
+
+@pytest.mark.mongod
+async def test_two_who_mend_one_version_at_once_both_go_through(
+    real_client: httpx2.AsyncClient, real_database: Database
+) -> None:
+    for _ in range(20):
+        student_id = ObjectId()
+        await real_database["students"].insert_one({"_id": student_id, **JANE, "version": "three"})
+        changes = [real_client.put(f"/students/{student_id}", json={"gpa": gpa}) for gpa in (1, 2, 3, 4)]
+        answers = await asyncio.gather(*changes)
+        assert [answer.status_code for answer in answers] == [200] * 4
+        assert sorted(answer.headers["ETag"] for answer in answers) == ['"1"', '"2"', '"3"', '"4"']
