@@ -33,6 +33,7 @@ PORTS = range(20_000, 32_768)
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0
 RETRY_SECONDS = 5.0
+PORT_SECONDS = 3.0
 POLL_SECONDS = 0.1
 
 NOT_YET_INITIALIZED = 94
@@ -246,15 +247,18 @@ class LocalMongod:
         return port if 0 < port <= 65535 else None  # noqa: PLR2004  # as large as a port can be
 
     def _choose_port(self) -> int:
-        """The port of the last run where it is free, so that clients of this mongod find it again; else any."""
-        last = self._read_port()
-        candidates = random.sample(PORTS, 100)
-        for port in [last, *candidates] if last else candidates:
-            with socket.socket() as listener:
-                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                with suppress(OSError):
-                    listener.bind((HOST, port))
-                    return port
+        """The port of the last run, so that clients of this mongod find it again; any other where that stays taken.
+
+        A mongod that ends gives its lock away a moment before its port.
+        """
+        last, deadline = self._read_port(), time.monotonic() + PORT_SECONDS
+        while last and time.monotonic() < deadline:
+            if _is_free(last):
+                return last
+            self._stopping.wait(POLL_SECONDS)
+        for port in random.sample(PORTS, 100):
+            if _is_free(port):
+                return port
         raise StartUpError(f"No port is free on {HOST}")
 
     def _await_predecessor(self) -> None:
@@ -278,6 +282,14 @@ class LocalMongod:
         lines = self.log.read_text(errors="replace").strip().splitlines()
         errors = [line for line in lines if '"s":"F"' in line or '"s":"E"' in line]
         return f"{[*lines, *errors][-1] if lines else 'it said nothing'} (see {self.log})"
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as listener, suppress(OSError):
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((HOST, port))
+        return True
+    return False
 
 
 def _try_lock(file: IO[str]) -> bool:

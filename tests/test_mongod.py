@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -267,3 +268,14 @@ def test_the_setting_comes_first_then_the_package_then_the_path(
     own.chmod(0o644)
     with pytest.raises(StartUpError, match="STUDENTS_API_MONGOD"):
         find_mongod(own)
+
+
+def test_it_waits_for_the_port_of_a_mongod_that_is_just_ending(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mongod = LocalMongod(tmp_path)
+    with socket.socket() as ending:
+        ending.bind(("127.0.0.1", 0))
+        ending.listen()
+        port = ending.getsockname()[1]
+        (tmp_path / "port").write_text(str(port))
+        monkeypatch.setattr(mongod._stopping, "wait", lambda _: ending.close())  # noqa: SLF001  # it waits there
+        assert mongod._choose_port() == port  # noqa: SLF001  # the race itself cannot be made to happen
