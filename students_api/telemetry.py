@@ -40,7 +40,7 @@ def exported() -> Iterator[None]:
 
 
 class _WithoutPersonalData(SpanProcessor):
-    def on_start(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: ARG002
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: ARG002  # the SDK names it
         for name in PERSONAL:
             if name in (span.attributes or {}):
                 span.set_attribute(name, "REDACTED")

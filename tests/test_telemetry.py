@@ -25,7 +25,7 @@ def collector() -> Iterator[Any]:
 
     class Collector(BaseHTTPRequestHandler):
         def do_POST(self) -> None:  # the server calls it so
-            server.bodies.append((self.path, self.rfile.read(int(self.headers["Content-Length"]))))  # type: ignore[attr-defined]
+            server.bodies.append((self.path, self.rfile.read(int(self.headers["Content-Length"]))))  # type: ignore[attr-defined]  # our own
             self.send_response(200)
             self.end_headers()
 
@@ -33,8 +33,8 @@ def collector() -> Iterator[Any]:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Collector) as server:
-        server.bodies = []  # type: ignore[attr-defined]
-        server.url = f"http://127.0.0.1:{server.server_port}"  # type: ignore[attr-defined]
+        server.bodies = []  # type: ignore[attr-defined]  # our own
+        server.url = f"http://127.0.0.1:{server.server_port}"  # type: ignore[attr-defined]  # our own
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield server
