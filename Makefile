@@ -1,5 +1,5 @@
 # Everything happens in .venv, which the first target that needs it makes.
-.PHONY: install run test check fuzz migrate faults lock
+.PHONY: install run test test-beanie2 check fuzz migrate faults lock
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -14,6 +14,10 @@ test: .venv/installed
 	$(BIN)/coverage run -m pytest -n auto --dist loadfile
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
+
+# The tests on a real MongoDB once more, with Beanie 2 and PyMongo Async in the place of Beanie 1.30 and Motor.
+test-beanie2: .venv/installed .beanie2/installed
+	PYTHONPATH='$(CURDIR)/.beanie2' $(BIN)/python -m pytest -m mongod -n auto --dist loadfile
 
 # What the OpenAPI document says, on 1,000 examples of each operation; `make test` takes 30.
 fuzz: .venv/installed
@@ -35,6 +39,8 @@ faults: .venv/installed
 lock: .venv/installed
 	$(BIN)/uv pip compile -q --universal --generate-hashes --all-extras --upgrade --no-header \
 		--python-version 3.11 pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile -q --universal --generate-hashes --no-deps --upgrade --no-header \
+		--python-version 3.11 --group beanie2 -o requirements-beanie2.lock
 
 .venv/installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=...")'
@@ -42,4 +48,11 @@ lock: .venv/installed
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+# Beanie 2 and what it needs that is not in .venv. It stands before .venv on Python's path.
+.beanie2/installed: requirements-beanie2.lock | .venv/installed
+	rm -rf .beanie2
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes --no-deps --target .beanie2 \
+		-r requirements-beanie2.lock
 	touch $@

@@ -22,7 +22,7 @@ from beanie import SortDirection
 
 from students_api import cursors
 from students_api.cursors import Position
-from students_api.database import Database, open_database, stored_documents
+from students_api.database import Database, cursor_of, open_database, stored_documents
 from students_api.main import create_app
 from students_api.mongod import LocalMongod, find_mongod
 from students_api.settings import Settings
@@ -93,7 +93,7 @@ async def examined(parameters: dict[str, Any]) -> tuple[float, set[str]]:
     listing = StudentQuery.model_validate(parameters)
     wanted, keys, plan = listing.limit + 1, 0, set[str]()
     for query in listing.queries(Student, StudentRead):
-        explained = await query.limit(wanted).motor_cursor.explain()
+        explained = await (await cursor_of(query.limit(wanted))).explain()
         keys += explained["executionStats"]["totalKeysExamined"]
         wanted -= explained["executionStats"]["nReturned"]
         plan |= set(stages(explained["queryPlanner"]["winningPlan"]))

@@ -1,4 +1,8 @@
-"""MongoDB's driver: all that the service knows of it. The other modules see Beanie, and the names defined here."""
+"""MongoDB's driver: all that the service knows of it. The other modules see Beanie, and the names defined here.
+
+The driver is the one that the installed Beanie has: Motor with Beanie 1, PyMongo Async with Beanie 2. All that differs
+between the two is where `ON_MOTOR` stands.
+"""
 
 import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -6,6 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 from urllib.parse import unquote_plus
 
+import beanie
 from beanie import Document, UpdateResponse
 from beanie.odm.queries.find import FindMany, FindOne
 from beanie.odm.queries.update import UpdateOne
@@ -13,7 +18,6 @@ from beanie.odm.utils.encoder import Encoder
 from beanie.odm.utils.parsing import parse_obj
 from beanie.odm.utils.projection import get_projection
 from beanie.operators import And
-from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
 from pydantic import BaseModel
 from pymongo import IndexModel, MongoClient, ReturnDocument, monitoring
 from pymongo import timeout as time_limit
@@ -32,7 +36,23 @@ from pymongo.server_api import ServerApi
 
 from students_api.settings import Settings, StartUpError
 
+ON_MOTOR = beanie.__version__.startswith("1.")
+"""Whether the driver is Motor, and not PyMongo Async. mypy takes it for true: pyproject.toml."""
+
+if ON_MOTOR:
+    from motor.motor_asyncio import AsyncIOMotorClient as _Client
+    from motor.motor_asyncio import AsyncIOMotorCollection as _Collection
+    from motor.motor_asyncio import AsyncIOMotorCursor as _Cursor
+    from motor.motor_asyncio import AsyncIOMotorDatabase as _Database
+else:
+    from pymongo import AsyncMongoClient as _Client
+    from pymongo.asynchronous.collection import AsyncCollection as _Collection
+    from pymongo.asynchronous.cursor import AsyncCursor as _Cursor
+    from pymongo.asynchronous.database import AsyncDatabase as _Database
+
 __all__ = [
+    "ON_MOTOR",
+    "Collection",
     "CommandError",
     "CommandListener",
     "Database",
@@ -44,8 +64,10 @@ __all__ = [
     "ProjectedFindOne",
     "StoredFindMany",
     "admin_command",
+    "collection_of",
     "connect",
     "count",
+    "cursor_of",
     "encoded",
     "error_message",
     "failure",
@@ -58,7 +80,10 @@ __all__ = [
     "time_limit",
 ]
 
-Database: TypeAlias = AsyncIOMotorDatabase[dict[str, Any]]
+Client: TypeAlias = _Client[dict[str, Any]]
+Collection: TypeAlias = _Collection[dict[str, Any]]
+Cursor: TypeAlias = _Cursor[dict[str, Any]]
+Database: TypeAlias = _Database[dict[str, Any]]
 DatabaseError = PyMongoError
 CommandError = OperationFailure
 DuplicateKey = DuplicateKeyError
@@ -119,7 +144,7 @@ async def open_database(url: str, settings: Settings, listeners: Sequence[Any] =
     if re.fullmatch("0+", given.get("w", "")):
         del defaults["journal"]  # the driver takes no such pair
     try:
-        client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(
+        client: Client = _Client(
             url,
             **{option: value for option, value in defaults.items() if option.lower() not in given},
             # `strict` would refuse Beanie's `buildInfo`, which the Stable API does not have.
@@ -135,7 +160,7 @@ async def open_database(url: str, settings: Settings, listeners: Sequence[Any] =
     except (ConfigurationError, ValueError, OSError) as error:
         raise _unusable(error) from None  # its words may hold a part of the password
     if (weak := _weak_writes(client)) and not settings.allow_weak_writes:
-        client.close()
+        await _close(client)
         raise StartUpError(
             f"MONGODB_URL has {weak}, with which acknowledged students can be lost. Leave it out, or set "
             "STUDENTS_API_ALLOW_WEAK_WRITES=true."
@@ -143,11 +168,18 @@ async def open_database(url: str, settings: Settings, listeners: Sequence[Any] =
     try:
         yield database
     finally:
-        with time_limit(CLOSE_SECONDS):  # it tells the deployment, which may hang
+        await _close(client)
+
+
+async def _close(client: Client) -> None:
+    with time_limit(CLOSE_SECONDS):  # it tells the deployment, which may hang
+        if ON_MOTOR:
             client.close()
+        else:
+            await client.close()
 
 
-def _weak_writes(client: AsyncIOMotorClient[dict[str, Any]]) -> str:
+def _weak_writes(client: Client) -> str:
     """What a client was told with which writes can be lost that are acknowledged, or are not repeated."""
     concern = client.write_concern.document
     found = {
@@ -242,17 +274,30 @@ def admin_command(port: int, command: dict[str, Any]) -> dict[str, Any]:
         return client.admin.command(command)
 
 
+def collection_of(document: type[Document]) -> Collection:
+    """The driver's collection of a document that is bound to a database."""
+    if ON_MOTOR:
+        return document.get_motor_collection()
+    return document.get_pymongo_collection()
+
+
+async def cursor_of(query: FindMany[Any]) -> Cursor:
+    """The driver's cursor of a query of Beanie's."""
+    if ON_MOTOR:
+        return query.motor_cursor  # type: ignore[no-any-return]  # Beanie has no annotations
+    return await query.get_cursor()
+
+
 async def count(query: FindMany[Any]) -> int:
     """How many documents a query of Beanie's finds, counted in an index: the one of the ids where it finds them all."""
     conditions = query.get_filter_query()
     options: dict[str, Any] = {} if conditions else {"hint": "_id_"}
-    return await query.document_model.get_motor_collection().count_documents(conditions, **options)
+    return await collection_of(query.document_model).count_documents(conditions, **options)
 
 
 async def stored_documents(query: FindMany[Any]) -> list[dict[str, Any]]:
     """What a query of Beanie's finds, as the driver reads it: nothing is validated, each value is of its own type."""
-    documents: list[dict[str, Any]] = await query.motor_cursor.to_list(None)
-    return documents
+    return await (await cursor_of(query)).to_list(None)
 
 
 class Encoded(dict[str, Any]):
@@ -285,7 +330,7 @@ class _ProjectedUpdateOne(UpdateOne):
     async def _update(self) -> Any:
         if self.projection_model is None or self.bulk_writer or self.response_type != UpdateResponse.NEW_DOCUMENT:
             return await super()._update()  # type: ignore[no-untyped-call]  # Beanie has no annotations
-        document = await self.document_model.get_motor_collection().find_one_and_update(
+        document = await collection_of(self.document_model).find_one_and_update(
             self.find_query,
             self.update_query,
             projection=get_projection(self.projection_model),
@@ -315,7 +360,7 @@ class ProjectedFindOne(FindOne[Any]):
 class CommandListener(monitoring.CommandListener):
     """Calls `finished` after each command, with its name, its outcome (`ok` or `error`) and the seconds that it took.
 
-    It does so in the driver's threads, many at once.
+    It does so in the driver's threads, many at once, where it has any.
     """
 
     def __init__(self, finished: Callable[[str, str, float], None]) -> None:
@@ -336,7 +381,7 @@ class CommandListener(monitoring.CommandListener):
 class PoolListener(monitoring.ConnectionPoolListener):
     """Calls `opened` with 1 for each connection that is made and -1 for each that is closed, and `used` as well.
 
-    It does so in the driver's threads, many at once.
+    It does so in the driver's threads, many at once, where it has any.
     """
 
     def __init__(self, opened: Callable[[int], None], used: Callable[[int], None]) -> None:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from beanie import Document
 from beanie.odm.utils.typing import get_index_attributes
 
-from students_api.database import CommandError, IndexModel, error_message
+from students_api.database import CommandError, IndexModel, collection_of, error_message
 
 TEXT = "text"
 
@@ -58,7 +58,7 @@ async def create_indexes(document: type[Document]) -> list[str]:
 
     Raises `CommandError` where that is not due to what another program has stored or indexed.
     """
-    collection = document.get_motor_collection()
+    collection = collection_of(document)
     obstacles = []
     for index in declared_indexes(document):
         try:
@@ -72,7 +72,7 @@ async def create_indexes(document: type[Document]) -> list[str]:
 
 async def missing_indexes(document: type[Document]) -> list[str]:
     """The names of the indexes that a document declares and MongoDB lacks as such."""
-    information = await document.get_motor_collection().index_information()
+    information = await collection_of(document).index_information()
     existing = [_index({"name": name, **options}) for name, options in information.items()]
     return sorted(index.options["name"] for index in declared_indexes(document) if index not in existing)
 

@@ -9,7 +9,6 @@ from typing import Any, cast
 import httpx2
 import pytest
 from fastapi import FastAPI
-from mongomock_motor import AsyncMongoMockClient
 
 from students_api.database import Database, open_database
 from students_api.main import create_app
@@ -66,11 +65,18 @@ async def real_database(mongodb_url: str) -> AsyncIterator[Database]:
         yield database
 
 
+def in_memory() -> Database:
+    """An empty database in memory."""
+    from mongomock_motor import AsyncMongoMockClient  # noqa: PLC0415  # it imports Motor, which Beanie 2 goes without
+
+    return cast("Database", AsyncMongoMockClient()["college"])
+
+
 @pytest.fixture(params=["mongomock", pytest.param("mongod", marks=pytest.mark.mongod)])
 def database(request: pytest.FixtureRequest) -> Database:
     """An empty database: in memory first, then on a real mongod."""
     if request.param == "mongomock":
-        return cast("Database", AsyncMongoMockClient()["college"])
+        return in_memory()
     return cast("Database", request.getfixturevalue("real_database"))
 
 

@@ -35,10 +35,14 @@ def free_port() -> int:
 
 
 def environment(more: Mapping[str, str]) -> dict[str, str]:
-    """The tests' own environment without the service's settings, no delay of its stop, and then what is given."""
+    """The tests' own environment without the service's settings, no delay of its stop, and then what is given.
+
+    A `PYTHONPATH` that is given comes before the tests' own, which may have their Beanie.
+    """
     settings = ("STUDENTS_API_", "MONGODB_")
     own = {name: value for name, value in os.environ.items() if not name.startswith(settings)}
-    return own | {"STUDENTS_API_STOP_DELAY_SECONDS": "0"} | dict(more)
+    python_path = [each["PYTHONPATH"] for each in (more, own) if each.get("PYTHONPATH")]
+    return own | {"STUDENTS_API_STOP_DELAY_SECONDS": "0"} | dict(more) | {"PYTHONPATH": os.pathsep.join(python_path)}
 
 
 def run(*arguments: str, cwd: Path, **settings: str) -> subprocess.CompletedProcess[str]:

@@ -13,7 +13,7 @@ from bson import ObjectId
 
 import students_api
 from students_api import migrate
-from students_api.database import Database
+from students_api.database import ON_MOTOR, Database
 from students_api.settings import Settings
 from tests.conftest import JANE, client_of
 from tests.service import Service, environment, free_port, run, wait_for
@@ -230,6 +230,7 @@ async def test_check_names_each_thing_that_is_wrong_and_exits_with_1(
     assert await real_database["students"].index_information() == {"_id_": {"v": 2, "key": [("_id", 1)]}}
 
 
+@pytest.mark.skipif(not ON_MOTOR, reason="PyMongo Async has no threads")
 def test_motor_has_as_many_threads_as_the_pool_has_connections() -> None:
     program = "import students_api.students.student, motor.frameworks.asyncio as motor; print(motor.max_workers)"
 

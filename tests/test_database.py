@@ -1,9 +1,13 @@
 """What the service asks of MongoDB's driver."""
 
 import ast
+import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 from beanie import UpdateResponse, init_beanie
 from beanie.migrations.runner import MigrationNode
@@ -13,10 +17,11 @@ from pymongo import ReadPreference, _csot
 
 import students_api
 from students_api import main, migrate
-from students_api.database import CommandError, Database, connect, error_message, open_database, time_limit
+from students_api.database import ON_MOTOR, CommandError, Database, connect, error_message, open_database, time_limit
 from students_api.settings import Settings, StartUpError
 from students_api.students.student import Student, StudentRead
 from tests.conftest import JANE
+from tests.service import Service
 
 
 async def options(url: str, **settings: Any) -> Any:
@@ -142,9 +147,30 @@ async def test_what_an_operator_is_told_of_a_value_that_is_there_twice_does_not_
     assert "email_1" in error_message(error.value)
 
 
-def test_no_other_module_imports_the_driver() -> None:
+@pytest.mark.mongod
+@pytest.mark.slow
+def test_beanie_decides_on_the_driver_and_without_motor_nothing_imports_it(
+    start_service: Callable[..., Service], mongodb_url: str
+) -> None:
+    """Neither the service, whose imports Python logs, nor any module of the tests."""
+    assert (".beanie2" not in os.environ.get("PYTHONPATH", "")) == ON_MOTOR
+    everything = {"STUDENTS_API_METRICS": "true", "STUDENTS_API_TELEMETRY": "true", "PYTHONPROFILEIMPORTTIME": "1"}
+    service = start_service(MONGODB_URL=mongodb_url, **everything)
+    student = httpx2.post(f"{service.url}/students/", json=JANE).json()
+    assert httpx2.put(f"{service.url}/students/{student['id']}", json={"gpa": 1}).status_code == 200
+    assert httpx2.get(f"{service.url}/students/?count=true").status_code == 200
+    assert service.stop() == 0
+    imports = [line for line in service.log.read_text().splitlines() if line.startswith("import time:")]
+    imported = {line.rpartition("|")[2].strip() for line in imports}
+    assert {"beanie", "pymongo"} <= imported
+    assert ("motor" in imported, "motor" in sys.modules) == (ON_MOTOR, ON_MOTOR)
+
+
+def test_no_other_module_imports_the_driver_or_asks_which_it_is() -> None:
     importers = set()
     for path in Path(students_api.__file__).parent.rglob("*.py"):
+        if "ON_MOTOR" in path.read_text():
+            importers.add(path.name)
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Import):
                 names = [alias.name for alias in node.names]

@@ -8,7 +8,7 @@ from beanie import Document, Indexed, init_beanie
 from bson.raw_bson import RawBSONDocument
 from pymongo import IndexModel
 
-from students_api.database import Database
+from students_api.database import Database, collection_of
 from students_api.indexes import create_indexes, declared_indexes, missing_indexes, text_index
 from students_api.students.student import Student
 
@@ -58,8 +58,8 @@ async def test_what_is_declared_is_built_once_and_then_nothing_is_missing(real_d
         for _ in range(2):
             assert await create_indexes(document) == []
         assert await missing_indexes(document) == []
-        assert set(await document.get_motor_collection().index_information()) == {"_id_"} | declared
-        await document.get_motor_collection().drop()
+        assert set(await collection_of(document).index_information()) == {"_id_"} | declared
+        await collection_of(document).drop()
 
 
 @pytest.mark.mongod

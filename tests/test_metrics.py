@@ -8,17 +8,15 @@ import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
 
 import httpx2
 import pytest
 from fastapi import FastAPI
-from mongomock_motor import AsyncMongoMockClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from students_api.main import create_app
 from students_api.settings import Settings
-from tests.conftest import JANE, NO_STUDENT, running
+from tests.conftest import JANE, NO_STUDENT, in_memory, running
 from tests.service import Service, environment, wait_for
 
 Samples = dict[tuple[str, ...], float]
@@ -50,8 +48,7 @@ def more(before: Samples, after: Samples) -> Samples:
 def app(monkeypatch: pytest.MonkeyPatch) -> FastAPI:
     """The application with metrics, in memory."""
     monkeypatch.setenv("STUDENTS_API_METRICS", "true")
-    database: Any = AsyncMongoMockClient()["college"]
-    return create_app(Settings(), open_deployment=lambda _: nullcontext(database))
+    return create_app(Settings(), open_deployment=lambda _: nullcontext(in_memory()))
 
 
 async def test_requests_are_counted_by_method_route_and_status(app: FastAPI) -> None:

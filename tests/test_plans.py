@@ -9,7 +9,7 @@ from beanie import init_beanie
 from bson import ObjectId
 
 from students_api.cursors import Position, encode
-from students_api.database import open_database, stored_documents
+from students_api.database import cursor_of, open_database, stored_documents
 from students_api.indexes import create_indexes
 from students_api.settings import Settings
 from students_api.students.student import Student, StudentQuery, StudentRead
@@ -60,7 +60,7 @@ async def explain(**parameters: Any) -> tuple[set[str], int, int]:
     listing = StudentQuery.model_validate({"limit": LIMIT, **given})
     names, keys, found = set[str](), 0, 0
     for query in listing.queries(Student, StudentRead):
-        explained = await query.limit(LIMIT + 1 - found).motor_cursor.explain()
+        explained = await (await cursor_of(query.limit(LIMIT + 1 - found))).explain()
         assert explained["executionStats"]["executionSuccess"]
         keys += explained["executionStats"]["totalKeysExamined"]
         found += explained["executionStats"]["nReturned"]

@@ -9,7 +9,6 @@ from typing import Any, cast
 import httpx2
 import pytest
 from fastapi import HTTPException
-from mongomock_motor import AsyncMongoMockClient
 from pymongo import _csot
 from pymongo.errors import (
     AutoReconnect,
@@ -23,7 +22,7 @@ from students_api.database import Database
 from students_api.main import create_app
 from students_api.settings import Settings
 from students_api.students.student import Student
-from tests.conftest import JANE, NO_STUDENT
+from tests.conftest import JANE, NO_STUDENT, in_memory
 
 
 def problem_of(answer: httpx2.Response, status: int, title: str, *more: str) -> dict[str, Any]:
@@ -194,7 +193,7 @@ class Failing:
 
 @pytest.fixture
 async def failing() -> AsyncIterator[tuple[httpx2.AsyncClient, Failing]]:
-    database = Failing(AsyncMongoMockClient()["college"])
+    database = Failing(in_memory())
     app = create_app(Settings(), open_deployment=lambda _: nullcontext(cast("Database", database)))
     transport = httpx2.ASGITransport(app)
     async with (

@@ -8,12 +8,12 @@ from uuid import UUID
 import pytest
 from beanie import Document, Indexed, init_beanie
 from bson import Binary, Decimal128, ObjectId
-from mongomock_motor import AsyncMongoMockClient
 from pydantic import BaseModel, Field, ValidationError, field_serializer, field_validator
 
 from students_api.documents import StoredDocument
 from students_api.shapes import Identified, all_optional, as_stored
 from students_api.students.student import StudentFields
+from tests.conftest import in_memory
 
 
 class Colour(enum.Enum):
@@ -76,7 +76,7 @@ WHOLE: dict[str, Any] = {
 
 
 async def test_what_is_stored_reads_back_as_it_was_sent() -> None:
-    database: Any = AsyncMongoMockClient()["college"]
+    database = in_memory()
     await init_beanie(database, document_models=[Pupil])
     pupil = await Pupil.model_validate(WHOLE).insert()
     read = await Pupil.find_one(Pupil.id == pupil.id, projection_model=PupilRead)
@@ -145,7 +145,7 @@ def test_reading_trusts_what_is_stored_and_falls_back_to_json_where_it_is_of_ano
 
 
 async def test_an_insert_needs_no_type_adapter(monkeypatch: pytest.MonkeyPatch) -> None:
-    await init_beanie(AsyncMongoMockClient()["college"], document_models=[Pupil])
+    await init_beanie(in_memory(), document_models=[Pupil])
 
     def fail(*_: object) -> None:
         raise AssertionError("Beanie builds a TypeAdapter, which takes 0.2 ms, where an id is not of the declared type")
@@ -156,7 +156,7 @@ async def test_an_insert_needs_no_type_adapter(monkeypatch: pytest.MonkeyPatch) 
 
 
 async def test_every_document_has_a_version_and_time_stamps() -> None:
-    await init_beanie(AsyncMongoMockClient()["college"], document_models=[Pupil])
+    await init_beanie(in_memory(), document_models=[Pupil])
     assert issubclass(Pupil, Document)
     assert {"id", "version", "created_at", "updated_at"} <= set(Pupil.model_fields)
     pupil = Pupil.model_validate(WHOLE)
