@@ -7,7 +7,7 @@ between the two is where `ON_MOTOR` stands.
 import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 from urllib.parse import unquote_plus
 
 import beanie
@@ -182,10 +182,11 @@ async def _close(client: Client) -> None:
 def _weak_writes(client: Client) -> str:
     """What a client was told with which writes can be lost that are acknowledged, or are not repeated."""
     concern = client.write_concern.document
+    options: Any = client.options  # which is no method, as Motor's types have it
     found = {
         f"w={concern.get('w')}": concern.get("w") in {0, 1},
         "journal=false": concern.get("j") is False,
-        "retryWrites=false": not client.options.retry_writes,  # type: ignore[attr-defined]  # it is no method
+        "retryWrites=false": not options.retry_writes,
     }
     return " and ".join(words for words, is_there in found.items() if is_there)
 
@@ -284,8 +285,8 @@ def collection_of(document: type[Document]) -> Collection:
 async def cursor_of(query: FindMany[Any]) -> Cursor:
     """The driver's cursor of a query of Beanie's."""
     if ON_MOTOR:
-        return query.motor_cursor  # type: ignore[no-any-return]  # Beanie has no annotations
-    return await query.get_cursor()
+        return cast("Cursor", query.motor_cursor)
+    return cast("Cursor", await query.get_cursor())
 
 
 async def count(query: FindMany[Any]) -> int:
@@ -316,12 +317,11 @@ class StoredFindMany(FindMany[Any]):
     takes to find them.
     """
 
-    def get_filter_query(self) -> Mapping[str, Any]:
+    def get_filter_query(self) -> Any:
         """As Beanie has it."""
         if not self.find_expressions or not all(isinstance(each, Encoded) for each in self.find_expressions):
             return super().get_filter_query()
-        conditions: Mapping[str, Any] = And(*self.find_expressions).query
-        return conditions
+        return And(*self.find_expressions).query
 
 
 class _ProjectedUpdateOne(UpdateOne):
@@ -352,7 +352,7 @@ class ProjectedFindOne(FindOne[Any]):
 
     def update(self, *args: Any, **kwargs: Any) -> Any:
         """As Beanie has it."""
-        query = super().update(*args, **kwargs)
+        query: Any = super().update(*args, **kwargs)
         query.projection_model = self.projection_model
         return query
 

@@ -42,7 +42,7 @@ class StoredDocument(Document):
         counting = COUNTED, [Set(changes), Inc({"version": 1})]
         starting = {"$nor": [COUNTED]}, [Set(changes | {"version": 1})]
         for counted, change in (counting, starting, counting):  # another may start between the first two
-            query = cls.find_one(*conditions, counted, projection_model=shape)
+            query: Any = cls.find_one(*conditions, counted, projection_model=shape)
             changed: Shape | None = await query.update(*change, response_type=UpdateResponse.NEW_DOCUMENT)
             if changed is not None:
                 return changed

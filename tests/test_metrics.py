@@ -136,12 +136,12 @@ def test_what_is_off_is_not_there_and_not_imported() -> None:
 import asyncio, sys
 from contextlib import nullcontext
 import httpx2
-from mongomock_motor import AsyncMongoMockClient
 from students_api.main import create_app
 from students_api.settings import Settings
+from tests.conftest import in_memory
 
 async def main():
-    app = create_app(Settings(), open_deployment=lambda _: nullcontext(AsyncMongoMockClient()["college"]))
+    app = create_app(Settings(), open_deployment=lambda _: nullcontext(in_memory()))
     async with app.router.lifespan_context(app):
         async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://service") as client:
             assert (await client.get("/metrics")).status_code == 404
