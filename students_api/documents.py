@@ -36,14 +36,25 @@ class StoredDocument(Document):
     async def change(cls, *conditions: Any, changes: dict[str, Any], shape: type[Shape]) -> Shape | None:
         """Set the fields and count the version on, in one atomic operation; the document after it, or `None`.
 
-        A version from which MongoDB cannot count on, because another program stored it, becomes 1.
+        Where there is nothing to change, it stays as it is. A version from which MongoDB cannot count on, because
+        another program stored it, becomes 1.
         """
+        changed: Shape | None
+        if not changes:
+            changed = await cls.find_one(*conditions, projection_model=shape)
+            return changed
         changes = changes | {"updated_at": now()}
         counting = COUNTED, [Set(changes), Inc({"version": 1})]
         starting = {"$nor": [COUNTED]}, [Set(changes | {"version": 1})]
         for counted, change in (counting, starting, counting):  # another may start between the first two
             query = cls.find_one(*conditions, counted, projection_model=shape)
-            changed: Shape | None = await query.update(*change, response_type=UpdateResponse.NEW_DOCUMENT)
+            changed = await query.update(*change, response_type=UpdateResponse.NEW_DOCUMENT)
             if changed is not None:
                 return changed
         return None
+
+    @classmethod
+    async def remove(cls, *conditions: Any) -> bool:
+        """Delete the document that meets the conditions, in one atomic operation; whether there was one."""
+        result = await cls.find_one(*conditions).delete()
+        return result is not None and bool(result.deleted_count)

@@ -115,7 +115,7 @@ def create_app(
         app.include_router(resource.router, dependencies=[UsesDatabase], responses=responses(*ANYWHERE))
     app.include_router(health.router)
     documentation.add_documentation(app)
-    describe(app)
+    describe(app, {resource.router.tags[0]: resource.DOCUMENTS[0] for resource in RESOURCES})
     return app
 
 

@@ -30,6 +30,7 @@ MEDIA_TYPE = "application/problem+json"
 UNAVAILABLE = "The database does not answer. Try again soon."
 UNKNOWN_OUTCOME = "The database does not answer. The change may have been made all the same: look before you repeat it."
 REFUSED = "The database does not take this document: it is too large, or breaks a rule that its operator has set"
+TAKEN = "Another has the same {}, which has to be different in each."
 UNFORESEEN = "Something unforeseen happened. It is not your fault; the service's log has it under the request's id."
 RETRY_AFTER_SECONDS = 5
 
@@ -172,7 +173,7 @@ async def _database_error(request: Request, error: Exception) -> JSONResponse:
 async def _duplicate(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, DuplicateKey)
     fields = " and ".join((error.details or {}).get("keyPattern", {})) or "a field"
-    return problem(request, HTTPStatus.CONFLICT, f"Another has the same {fields}, which has to be different in each.")
+    return problem(request, HTTPStatus.CONFLICT, TAKEN.format(fields))
 
 
 async def _overflow(request: Request, error: Exception) -> JSONResponse:
