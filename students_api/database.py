@@ -42,6 +42,7 @@ __all__ = [
     "IndexModel",
     "PoolListener",
     "ProjectedFindOne",
+    "ProjectedUpdateOne",
     "StoredFindMany",
     "admin_command",
     "connect",
@@ -273,13 +274,17 @@ class StoredFindMany(FindMany[Any]):
 
     def get_filter_query(self) -> Mapping[str, Any]:
         """As Beanie has it."""
-        if not self.find_expressions or not all(isinstance(each, Encoded) for each in self.find_expressions):
+        if not any(isinstance(each, Encoded) for each in self.find_expressions):
             return super().get_filter_query()
-        conditions: Mapping[str, Any] = And(*self.find_expressions).query
+        encoder = Encoder(custom_encoders=self.encoders)
+        each_encoded = [each if isinstance(each, Encoded) else encoder.encode(each) for each in self.find_expressions]
+        conditions: Mapping[str, Any] = And(*each_encoded).query
         return conditions
 
 
-class _ProjectedUpdateOne(UpdateOne):
+class ProjectedUpdateOne(UpdateOne):
+    """The update of a `ProjectedFindOne`."""
+
     projection_model: type[BaseModel] | None = None
 
     async def _update(self) -> Any:
@@ -303,7 +308,7 @@ class ProjectedFindOne(FindOne[Any]):
     fails on one that another program stored against today's rules.
     """
 
-    UpdateQueryType = _ProjectedUpdateOne
+    UpdateQueryType = ProjectedUpdateOne
 
     def update(self, *args: Any, **kwargs: Any) -> Any:
         """As Beanie has it."""

@@ -1,7 +1,7 @@
 """Errors as problem details (RFC 9457): the one form of every answer that is not what was asked for."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
@@ -83,6 +83,11 @@ def responses(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
 def invalid(loc: tuple[str, ...], words: str, kind: str) -> RequestValidationError:
     """The error to raise for a request that breaks a rule which no type expresses."""
     return RequestValidationError([{"loc": loc, "msg": words, "type": kind}])
+
+
+def invalid_document(errors: Iterable[Mapping[str, Any]]) -> RequestValidationError:
+    """The error to raise for a document that the request's body would make, and that breaks these rules."""
+    return RequestValidationError([{**error, "loc": ("body", *error["loc"])} for error in errors])
 
 
 def unavailable(request: Request, *, untried: bool = False) -> JSONResponse:
