@@ -10,14 +10,13 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 from uuid import UUID
 
 from beanie import Document, PydanticObjectId
-from pydantic import AfterValidator, Field, PydanticUserError, TypeAdapter, create_model
+from pydantic import AfterValidator, BaseModel, Field, PydanticUserError, TypeAdapter, create_model
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
 from students_api.cursors import Order
-from students_api.documents import StoredDocument
 from students_api.fields import DocumentId
-from students_api.indexes import TEXT, Index, declared_indexes
+from students_api.indexes import TEXT, Index, declared_indexes, is_of_text
 from students_api.listing import PREFIX, ListQuery
 
 Query = TypeVar("Query", bound=ListQuery)
@@ -55,19 +54,23 @@ def served_by_indexes(document: type[Document]) -> Callable[[type[Query]], type[
     """Gives a `ListQuery` the filters and the orders that the document's declared indexes serve, and no others.
 
     An index serves an order where it holds every document in it; a filter where it begins with the filter's key; and
-    a text index serves `q`. A field is known by its name here, and by its alias in MongoDB.
+    a text index serves `q`. A field is known by its name here, and by its alias in MongoDB. What the document itself
+    declares, or Beanie for it, shows nowhere: the fields of a resource are those of the plain model beside it.
     """
 
     def derive(shape: type[Query]) -> type[Query]:
         declared = declared_indexes(document)
         indexes = [index for index in declared if _serves(index)]
-        own = {name: field for name, field in document.model_fields.items() if name not in StoredDocument.model_fields}
+        plain = [base for base in document.mro() if issubclass(base, BaseModel) and not issubclass(base, Document)]
+        shown = {name for base in plain for name in base.model_fields}
+        own = {name: field for name, field in document.model_fields.items() if name in shown}
         by_key = {field.alias or name: (name, field) for name, field in own.items() if _value_type(field.annotation)}
         orders = {"id": [("_id", 1)], "-id": [("_id", -1)]} | dict(_orders(indexes, by_key))
         filters = {
             parameter: (key, operator, definition)
-            for key in dict.fromkeys(index.keys[0][0] for index in indexes if index.keys[0][0] in by_key)
-            for parameter, operator, definition in _filters(*by_key[key])
+            for key, serving in _by_first_key(indexes).items()
+            if key in by_key
+            for parameter, operator, definition in _filters(*by_key[key], only_text=all(map(is_of_text, serving)))
         }
         shared = {"sort": _sort(orders), "fields": _fields(["id", *own]), **_words(declared)}
         if taken := filters.keys() & {*shape.model_fields, *shared, "q"}:
@@ -112,13 +115,22 @@ def _words(indexes: Iterable[Index]) -> dict[str, Any]:
 
 def _serves(index: Index) -> bool:
     """Whether the index can be used for any value, compared as MongoDB compares without a collation."""
-    apart = {"partialFilterExpression", "collation", "hidden"} & index.options.keys()
-    return not apart and all(direction in {1, -1} for _, direction in index.keys)
+    apart = {"collation", "hidden"} & index.options.keys()
+    partial = "partialFilterExpression" in index.options and not is_of_text(index)
+    return not apart and not partial and all(direction in {1, -1} for _, direction in index.keys)
+
+
+def _by_first_key(indexes: Iterable[Index]) -> dict[str, list[Index]]:
+    found: dict[str, list[Index]] = {}
+    for index in indexes:
+        found.setdefault(index.keys[0][0], []).append(index)
+    return found
 
 
 def _is_total(index: Index) -> bool:
     """Whether the index holds every document, in an order without ties."""
-    return not index.options.get("sparse") and (index.keys[-1][0] == "_id" or bool(index.options.get("unique")))
+    some = index.options.get("sparse") or "partialFilterExpression" in index.options
+    return not some and (index.keys[-1][0] == "_id" or bool(index.options.get("unique")))
 
 
 def _orders(indexes: Iterable[Index], by_key: Mapping[str, tuple[str, FieldInfo]]) -> Iterator[tuple[str, Order]]:
@@ -131,9 +143,11 @@ def _orders(indexes: Iterable[Index], by_key: Mapping[str, tuple[str, FieldInfo]
             yield ",".join(f"{'-' if direction < 0 else ''}{name}" for name, direction in named), order
 
 
-def _filters(name: str, field: FieldInfo) -> Iterator[tuple[str, str, Any]]:
+def _filters(name: str, field: FieldInfo, *, only_text: bool) -> Iterator[tuple[str, str, Any]]:
     """The filters by a field: each one's parameter, MongoDB's operator and the parameter's definition."""
     value = _value_type(field.annotation)
+    if only_text:  # as no index has the empty one
+        value = Annotated[value, Field(min_length=1)]
     example = field.examples[0] if field.examples else None
     words = field.description or f"The field `{name}`."
     values: Any = Annotated[GenericAlias(list, (value,)), Field(max_length=MAX_VALUES)]

@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
+from beanie.exceptions import RevisionIdWasChanged
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -31,6 +32,7 @@ UNAVAILABLE = "The database does not answer. Try again soon."
 UNKNOWN_OUTCOME = "The database does not answer. The change may have been made all the same: look before you repeat it."
 REFUSED = "The database does not take this document: it is too large, or breaks a rule that its operator has set"
 TAKEN = "Another has the same {}, which has to be different in each."
+REVISED = "Somebody else has changed it, or another has a value that has to be different in each. Get it and try again."
 UNFORESEEN = "Something unforeseen happened. It is not your fault; the service's log has it under the request's id."
 RETRY_AFTER_SECONDS = 5
 
@@ -104,6 +106,7 @@ def answer_with_problems(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(DatabaseError, _database_error)
     app.add_exception_handler(DuplicateKey, _duplicate)
+    app.add_exception_handler(RevisionIdWasChanged, _revised)
     app.add_exception_handler(OverflowError, _overflow)
     app.add_exception_handler(Exception, _unforeseen)
 
@@ -179,6 +182,10 @@ async def _duplicate(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, DuplicateKey)
     fields = " and ".join((error.details or {}).get("keyPattern", {})) or "a field"
     return problem(request, HTTPStatus.CONFLICT, TAKEN.format(fields))
+
+
+async def _revised(request: Request, _error: Exception) -> JSONResponse:
+    return problem(request, HTTPStatus.CONFLICT, REVISED)
 
 
 async def _overflow(request: Request, error: Exception) -> JSONResponse:

@@ -2,11 +2,13 @@
 
 import asyncio
 from datetime import UTC, datetime
-from typing import Any, ClassVar, Self, TypeAlias
+from typing import Annotated, Any, ClassVar, Self, TypeAlias
 
+import httpx2
 import pytest
 from beanie import (
     Delete,
+    Indexed,
     Insert,
     Replace,
     Save,
@@ -19,11 +21,14 @@ from beanie import (
 from beanie.exceptions import DocumentNotFound, RevisionIdWasChanged
 from beanie.operators import Inc, Set
 from bson import ObjectId
+from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field, model_validator
 
 from students_api.database import Database
 from students_api.documents import SoftDeletedDocument, StoredDocument
+from students_api.openapi import describe
+from students_api.problems import Problem, answer_with_problems
 from students_api.shapes import Identified, as_stored
 
 Collection: TypeAlias = Any  # the driver's, whichever it is
@@ -308,3 +313,45 @@ async def test_a_change_through_the_service_is_a_new_revision_and_saving_changes
         await mine.save_changes()
     found = await stored(pupils)
     assert (found["name"], found["points"], found["version"]) == ("Jane", 3, 3)
+
+
+async def test_who_saves_what_somebody_else_has_changed_gets_409() -> None:
+    app = FastAPI()
+    answer_with_problems(app)
+
+    @app.post("/")
+    async def save() -> None:
+        raise RevisionIdWasChanged
+
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://service") as client:
+        answer = await client.post("/")
+    assert (answer.status_code, answer.headers["Content-Type"]) == (409, "application/problem+json")
+    assert answer.json()["detail"].startswith("Somebody else has changed it")
+
+
+class NumberedFields(BaseModel):
+    number: Annotated[str, Indexed(unique=True)]
+
+
+class Numbered(StoredDocument, NumberedFields):
+    """A document with a unique field."""
+
+
+def test_409_is_described_where_an_index_is_unique_and_a_request_has_a_body() -> None:
+    app = FastAPI()
+
+    @app.post("/", tags=["numbered"])
+    @app.put("/", tags=["numbered"])
+    async def store(numbered: NumberedFields) -> None:
+        pass
+
+    @app.get("/", tags=["numbered"])
+    async def show() -> None:
+        pass
+
+    describe(app, {"numbered": Numbered})
+    path = app.openapi()["paths"]["/"]
+    assert "409" not in path["get"]["responses"]
+    for method in ("post", "put"):
+        example = path[method]["responses"]["409"]["content"]["application/problem+json"]["example"]
+        assert Problem.model_validate(example, extra="forbid", strict=True).title == "Conflict"
