@@ -16,7 +16,7 @@ from pydantic_core import PydanticCustomError
 
 from students_api.cursors import Order
 from students_api.fields import DocumentId
-from students_api.indexes import TEXT, Index, declared_indexes, is_of_text
+from students_api.indexes import TEXT, Index, declared_indexes
 from students_api.listing import PREFIX, ListQuery
 
 Query = TypeVar("Query", bound=ListQuery)
@@ -68,9 +68,8 @@ def served_by_indexes(document: type[Document]) -> Callable[[type[Query]], type[
         orders = {"id": [("_id", 1)], "-id": [("_id", -1)]} | dict(_orders(indexes, by_key))
         filters = {
             parameter: (key, operator, definition)
-            for key, serving in _by_first_key(indexes).items()
-            if key in by_key
-            for parameter, operator, definition in _filters(*by_key[key], only_text=all(map(is_of_text, serving)))
+            for key in dict.fromkeys(index.keys[0][0] for index in indexes if index.keys[0][0] in by_key)
+            for parameter, operator, definition in _filters(*by_key[key])
         }
         shared = {"sort": _sort(orders), "fields": _fields(["id", *own]), **_words(declared)}
         if taken := filters.keys() & {*shape.model_fields, *shared, "q"}:
@@ -115,22 +114,13 @@ def _words(indexes: Iterable[Index]) -> dict[str, Any]:
 
 def _serves(index: Index) -> bool:
     """Whether the index can be used for any value, compared as MongoDB compares without a collation."""
-    apart = {"collation", "hidden"} & index.options.keys()
-    partial = "partialFilterExpression" in index.options and not is_of_text(index)
-    return not apart and not partial and all(direction in {1, -1} for _, direction in index.keys)
-
-
-def _by_first_key(indexes: Iterable[Index]) -> dict[str, list[Index]]:
-    found: dict[str, list[Index]] = {}
-    for index in indexes:
-        found.setdefault(index.keys[0][0], []).append(index)
-    return found
+    apart = {"partialFilterExpression", "collation", "hidden"} & index.options.keys()
+    return not apart and all(direction in {1, -1} for _, direction in index.keys)
 
 
 def _is_total(index: Index) -> bool:
     """Whether the index holds every document, in an order without ties."""
-    some = index.options.get("sparse") or "partialFilterExpression" in index.options
-    return not some and (index.keys[-1][0] == "_id" or bool(index.options.get("unique")))
+    return not index.options.get("sparse") and (index.keys[-1][0] == "_id" or bool(index.options.get("unique")))
 
 
 def _orders(indexes: Iterable[Index], by_key: Mapping[str, tuple[str, FieldInfo]]) -> Iterator[tuple[str, Order]]:
@@ -143,11 +133,9 @@ def _orders(indexes: Iterable[Index], by_key: Mapping[str, tuple[str, FieldInfo]
             yield ",".join(f"{'-' if direction < 0 else ''}{name}" for name, direction in named), order
 
 
-def _filters(name: str, field: FieldInfo, *, only_text: bool) -> Iterator[tuple[str, str, Any]]:
+def _filters(name: str, field: FieldInfo) -> Iterator[tuple[str, str, Any]]:
     """The filters by a field: each one's parameter, MongoDB's operator and the parameter's definition."""
     value = _value_type(field.annotation)
-    if only_text:  # as no index has the empty one
-        value = Annotated[value, Field(min_length=1)]
     example = field.examples[0] if field.examples else None
     words = field.description or f"The field `{name}`."
     values: Any = Annotated[GenericAlias(list, (value,)), Field(max_length=MAX_VALUES)]

@@ -53,16 +53,6 @@ def text_index(*fields: str) -> IndexModel:
     return IndexModel([(field, TEXT) for field in fields], default_language="none", language_override="no_such_field")
 
 
-def unique_text(field: str) -> IndexModel:
-    """For the list of indexes in a document's `Settings`: no two have the same text here; any number have none."""
-    return IndexModel([(field, 1)], unique=True, partialFilterExpression={field: {"$gt": ""}})
-
-
-def is_of_text(index: Index) -> bool:
-    """Whether the index holds just the documents with some text under its key, and so serves any filter by that."""
-    return index.options.get("partialFilterExpression") == {index.keys[0][0]: {"$gt": ""}}
-
-
 async def create_indexes(document: type[Document]) -> list[str]:
     """Build the indexes that a document declares and MongoDB lacks; MongoDB's words on each that it cannot build.
 
