@@ -43,6 +43,12 @@ GET: dict[str, Any] = {
     | responses(HTTPStatus.NOT_FOUND, HTTPStatus.NOT_ACCEPTABLE, HTTPStatus.UNPROCESSABLE_ENTITY),
     "dependencies": [NoParameters, AnswersJson],
 }
+READ: dict[str, Any] = {
+    "responses": responses(HTTPStatus.NOT_ACCEPTABLE, HTTPStatus.UNPROCESSABLE_ENTITY),
+    "dependencies": [NoParameters, AnswersJson],
+}
+"""For whatever else a resource answers to GET, without parameters."""
+
 UPDATE: dict[str, Any] = {
     "response_description": "As it is after the change",
     "responses": answer(HTTPStatus.OK, ETAG) | responses(*CHANGED),
