@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Any
 
 from beanie import PydanticObjectId
-from fastapi import HTTPException, Request, Response
+from fastapi import APIRouter, HTTPException, Request, Response
 
 from students_api.conditional import etag
 from students_api.documents import StoredDocument
@@ -64,10 +64,10 @@ DELETE: dict[str, Any] = {
 }
 
 
-def headers_of_new(document: StoredDocument, request: Request) -> dict[str, str]:
-    """The headers that tell of a document which a request to its collection has made."""
-    path = request.scope["path"].rstrip("/")
-    return {"ETag": etag(document.version), "Location": f"{path}/{document.id}"}
+def headers_of_new(document: StoredDocument, request: Request, router: APIRouter) -> dict[str, str]:
+    """The headers that tell of a document which a request has made, and where the router has it."""
+    root = request.scope.get("root_path", "")
+    return {"ETag": etag(document.version), "Location": f"{root}{router.prefix}/{document.id}"}
 
 
 def not_found(document: type[StoredDocument], document_id: PydanticObjectId) -> HTTPException:

@@ -39,7 +39,7 @@ StoredStudent = Annotated[StudentRead, Depends(find_student)]
 async def create_student(student: StudentCreate, request: Request, response: Response) -> Student:
     """Stores a new student and answers it with the id that the server made. An id in the body is ignored."""
     stored = await Student.made_of(student).insert()
-    response.headers.update(headers_of_new(stored, request))
+    response.headers.update(headers_of_new(stored, request, router))
     return stored
 
 
