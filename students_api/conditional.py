@@ -65,8 +65,8 @@ def _header(name: str, description: str) -> Any:
     return Header(None, alias=name, pattern=TAGS, description=description, examples=['"1"'])
 
 
-MATCH = _header("If-Match", "Make the change only if the student is still as it was under this `ETag`; else 412.")
-NONE_MATCH = _header("If-None-Match", "Answer 304 without a body if the student is still as it was under this `ETag`.")
+MATCH = _header("If-Match", "Make the change only if it is still as it was under this `ETag`; else 412.")
+NONE_MATCH = _header("If-None-Match", "Answer 304 without a body if it is still as it was under this `ETag`.")
 
 
 async def _if_match(request: Request, if_match: str = MATCH) -> list[dict[str, Any]]:

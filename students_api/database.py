@@ -62,6 +62,7 @@ __all__ = [
     "IndexModel",
     "PoolListener",
     "ProjectedFindOne",
+    "ProjectedUpdateOne",
     "StoredFindMany",
     "admin_command",
     "collection_of",
@@ -319,12 +320,16 @@ class StoredFindMany(FindMany[Any]):
 
     def get_filter_query(self) -> Any:
         """As Beanie has it."""
-        if not self.find_expressions or not all(isinstance(each, Encoded) for each in self.find_expressions):
+        if not any(isinstance(each, Encoded) for each in self.find_expressions):
             return super().get_filter_query()
-        return And(*self.find_expressions).query
+        encoder = Encoder(custom_encoders=self.encoders)
+        each_encoded = [each if isinstance(each, Encoded) else encoder.encode(each) for each in self.find_expressions]
+        return And(*each_encoded).query
 
 
-class _ProjectedUpdateOne(UpdateOne):
+class ProjectedUpdateOne(UpdateOne):
+    """The update of a `ProjectedFindOne`."""
+
     projection_model: type[BaseModel] | None = None
 
     async def _update(self) -> Any:
@@ -348,7 +353,7 @@ class ProjectedFindOne(FindOne[Any]):
     fails on one that another program stored against today's rules.
     """
 
-    UpdateQueryType = _ProjectedUpdateOne
+    UpdateQueryType = ProjectedUpdateOne
 
     def update(self, *args: Any, **kwargs: Any) -> Any:
         """As Beanie has it."""

@@ -1,16 +1,30 @@
-"""What every document of this service stores beside its own fields."""
+"""What every document of this service stores beside its own fields, and how it is changed and deleted."""
 
+import inspect
+from collections.abc import Awaitable, Callable, Iterable
+from copy import deepcopy
 from datetime import UTC, datetime
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
-from beanie import Document, PydanticObjectId, UpdateResponse
-from beanie.operators import Inc, Set
-from pydantic import BaseModel, Field
+from beanie import Document, DocumentWithSoftDelete, PydanticObjectId, UpdateResponse
+from beanie.odm.actions import ActionDirections, ActionRegistry, EventTypes
+from beanie.odm.utils.parsing import parse_obj
+from beanie.operators import Set
+from pydantic import BaseModel, Field, ValidationError
 
-from students_api.conditional import COUNTED
-from students_api.database import ProjectedFindOne, StoredFindMany
+from students_api.conditional import COUNTED, is_version, version_of
+from students_api.database import stored_documents
+from students_api.problems import invalid_document
+from students_api.queries import CountingFindMany, CountingFindOne
 
 Shape = TypeVar("Shape", bound=BaseModel)
+Action = Callable[[Any], Awaitable[None] | None]
+
+CHANGE = (EventTypes.SAVE, EventTypes.SAVE_CHANGES, EventTypes.REPLACE, EventTypes.UPDATE)
+"""The events of a change. Beanie has one for each way to make it, and that is no business of a hook's."""
+
+DELETE = (EventTypes.DELETE,)
+BEFORE, AFTER = ActionDirections.BEFORE, ActionDirections.AFTER
 
 
 def now() -> datetime:
@@ -29,21 +43,161 @@ class StoredDocument(Document):
     created_at: datetime = Field(default_factory=now)
     updated_at: datetime = Field(default_factory=lambda stored: stored["created_at"])
 
-    _find_one_query_class = ProjectedFindOne
-    _find_many_query_class = StoredFindMany
+    _find_one_query_class = CountingFindOne
+    _find_many_query_class = CountingFindMany
+
+    @classmethod
+    def made_of(cls, shape: BaseModel) -> Self:
+        """A new document with the fields of a request. Raises a validation error where they break a rule together."""
+        try:
+            return cls(**shape.model_dump())
+        except ValidationError as error:
+            raise invalid_document(error.errors()) from error
 
     @classmethod
     async def change(cls, *conditions: Any, changes: dict[str, Any], shape: type[Shape]) -> Shape | None:
-        """Set the fields and count the version on, in one atomic operation; the document after it, or `None`.
+        """Set the fields of the document that meets the conditions; the document after it, or `None`.
 
-        A version from which MongoDB cannot count on, because another program stored it, becomes 1.
+        It is one atomic operation. Where the document declares hooks for a change, or a rule over several fields, it is
+        read, changed and written instead, and that again for as long as somebody else writes in between. Where there
+        is nothing to change, it stays as it is.
+
+        Raises a validation error where the change breaks a rule over several fields.
         """
-        changes = changes | {"updated_at": now()}
-        counting = COUNTED, [Set(changes), Inc({"version": 1})]
-        starting = {"$nor": [COUNTED]}, [Set(changes | {"version": 1})]
+        if not changes:
+            unchanged: Shape | None = await cls.find_one(*conditions, projection_model=shape)
+            return unchanged
+        if not _has_actions(cls, CHANGE) and not _has_rules(cls):
+            return await cls._set(*conditions, changes=_by_key(cls, changes), shape=shape)
+        while (document := await cls._whole(*conditions)) is not None:
+            before = deepcopy(_values(document))
+            for name, value in {**changes, "updated_at": now()}.items():
+                setattr(document, name, value)
+            await _run(document, CHANGE, BEFORE)
+            _check_rules(document, changes)
+            changed = {name: value for name, value in _values(document).items() if value != before[name]}
+            known = is_version({document.version})
+            stored = await cls._set(*conditions, known, changes=_by_key(cls, changes | changed), shape=shape)
+            if stored is not None:
+                document.version += 1
+                await _run(document, CHANGE, AFTER)
+                return stored
+        return None
+
+    @classmethod
+    async def remove(cls, *conditions: Any) -> bool:
+        """Delete the document that meets the conditions, in one atomic operation; whether there was one.
+
+        Where the document declares hooks for that, it is read before, and again if somebody else writes in between.
+        """
+        if not _has_actions(cls, DELETE):
+            return await cls._delete(*conditions)
+        while (document := await cls._whole(*conditions)) is not None:
+            await _run(document, DELETE, BEFORE)
+            if await cls._delete(*conditions, is_version({document.version})):
+                await _run(document, DELETE, AFTER)
+                return True
+        return False
+
+    @classmethod
+    async def _set(cls, *conditions: Any, changes: dict[str, Any], shape: type[Shape]) -> Shape | None:
+        """A version from which MongoDB cannot count on, because another program stored it, becomes 1."""
+        counting, starting = (COUNTED, Set(changes)), ({"$nor": [COUNTED]}, Set(changes | {"version": 1}))
         for counted, change in (counting, starting, counting):  # another may start between the first two
             query: Any = cls.find_one(*conditions, counted, projection_model=shape)
-            changed: Shape | None = await query.update(*change, response_type=UpdateResponse.NEW_DOCUMENT)
+            changed: Shape | None = await query.update(change, response_type=UpdateResponse.NEW_DOCUMENT)
             if changed is not None:
                 return changed
         return None
+
+    @classmethod
+    async def _delete(cls, *conditions: Any) -> bool:
+        if issubclass(cls, DocumentWithSoftDelete):
+            return await cls._set(*conditions, changes={"deleted_at": now()}, shape=_Deleted) is not None
+        result = await cls.find_one(*conditions).delete()
+        return result is not None and bool(result.deleted_count)
+
+    @classmethod
+    async def _whole(cls, *conditions: Any) -> Self | None:
+        """The document for its hooks. One that breaks its rules, because another program stored it, is as stored."""
+        found = await stored_documents(cls.find(*conditions).limit(1))
+        if not found:
+            return None
+        (stored,) = found
+        document: Self
+        try:
+            document = parse_obj(cls, stored)  # type: ignore[assignment]  # Beanie says of it only what its base is
+        except ValidationError:
+            kind: type[Self] = cls._children.get(str(stored.get(cls.get_settings().class_id)), cls)
+            values = {name: stored.get(field.alias or name) for name, field in kind.model_fields.items()}
+            document = kind.model_construct(**values)
+        document.version = version_of(stored.get("version"))
+        return document
+
+    @classmethod
+    def _add_class_id_filter(cls, args: Any, with_children: bool = False) -> Any:  # noqa: FBT001, FBT002  # Beanie's
+        """As Beanie has it; but the root of an inheritance finds all that is in its collection, of whatever class."""
+        return args if cls._parent is None else super()._add_class_id_filter(args, with_children)
+
+
+class SoftDeletedDocument(StoredDocument, DocumentWithSoftDelete):
+    """The base of documents that stay stored when they are deleted, with the time as `deleted_at`.
+
+    No query finds them any more but Beanie's `find_many_in_all`.
+    """
+
+
+class _Deleted(BaseModel):
+    """Nothing of a document."""
+
+
+def _values(document: Document) -> dict[str, Any]:
+    return {name: getattr(document, name) for name in type(document).model_fields}
+
+
+def _by_key(kind: type[Document], values: dict[str, Any]) -> dict[str, Any]:
+    """The values by the keys under which MongoDB has them, and without what every change counts on by itself."""
+    aliases = {name: field.alias or name for name, field in kind.model_fields.items()}
+    return {aliases[name]: value for name, value in values.items() if name != "version"}
+
+
+def _kinds(kind: type[Document]) -> Iterable[type[Document]]:
+    return kind, *kind._children.values()  # noqa: SLF001  # Beanie has no other word for those that inherit
+
+
+def _has_rules(kind: type[Document]) -> bool:
+    """Whether there is a rule over several fields: a `model_validator`, or Beanie's `validate_on_save`."""
+    known = Document.__pydantic_decorators__.model_validators
+    return any(
+        each.get_settings().validate_on_save or each.__pydantic_decorators__.model_validators.keys() - known.keys()
+        for each in _kinds(kind)
+    )
+
+
+def _check_rules(document: Document, changes: dict[str, Any]) -> None:
+    """Raise a validation error where the changes break a rule. What else a stored document breaks is left to it."""
+    if not _has_rules(type(document)):
+        return
+    try:
+        type(document).model_validate(_by_key(type(document), _values(document)))
+    except ValidationError as error:
+        changed = _by_key(type(document), changes)
+        if broken := [each for each in error.errors() if not each["loc"] or each["loc"][0] in changed]:
+            raise invalid_document(broken) from error
+
+
+def _actions(kind: type[Document], events: Iterable[EventTypes], direction: ActionDirections) -> dict[Action, None]:
+    return dict.fromkeys(
+        action for event in events for action in ActionRegistry.get_action_list(kind, event, direction)
+    )
+
+
+def _has_actions(kind: type[Document], events: Iterable[EventTypes]) -> bool:
+    return any(_actions(each, events, direction) for each in _kinds(kind) for direction in (BEFORE, AFTER))
+
+
+async def _run(document: Document, events: Iterable[EventTypes], direction: ActionDirections) -> None:
+    """Run the hooks that the document declares for any of the events, each once, in the order of declaration."""
+    for action in _actions(type(document), events, direction):
+        if inspect.isawaitable(done := action(document)):
+            await done

@@ -1,11 +1,21 @@
 """The types that documents' fields share: named once, with their limits, for every shape that a field appears in."""
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from types import GenericAlias, UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
-from beanie import PydanticObjectId
-from pydantic import BeforeValidator, EmailStr, GetPydanticSchema, StringConstraints, ValidationError, WrapValidator
-from pydantic_core import PydanticCustomError, core_schema
+from beanie import Document, Link, PydanticObjectId
+from bson import DBRef
+from pydantic import (
+    BeforeValidator,
+    EmailStr,
+    GetCoreSchemaHandler,
+    GetPydanticSchema,
+    StringConstraints,
+    ValidationError,
+    WrapValidator,
+)
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 
 def _bare_address(value: Any, validate: Callable[[Any], str]) -> str:
@@ -43,3 +53,29 @@ DocumentId = Annotated[
     ),
 ]
 """The id of a document in a URL: an ObjectId, as 24 hex digits."""
+
+
+def ids_of(annotation: Any) -> Any:
+    """The type of a field with an id in the place of each `Link`."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Link:
+        return DocumentId
+    if origin is list:
+        return GenericAlias(list, tuple(map(ids_of, arguments)))
+    return Union[tuple(map(ids_of, arguments))] if origin in {Union, UnionType} else annotation  # noqa: UP007  # of many
+
+
+class ById:
+    """For a `Link`, or a list of them: a request gives the ids of the documents, as every answer does."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """As pydantic has it: what is no link yet has to be an id, and then Beanie makes the link."""
+        ids = handler.generate_schema(ids_of(source))
+        return core_schema.chain_schema(
+            [core_schema.no_info_wrap_validator_function(_unless_linked, ids), handler(source)]
+        )
+
+
+def _unless_linked(value: Any, read: Callable[[Any], Any]) -> Any:
+    values = value if isinstance(value, list) else [value]
+    return value if all(isinstance(each, Link | DBRef | Document) for each in values) else read(value)

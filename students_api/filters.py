@@ -10,12 +10,11 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 from uuid import UUID
 
 from beanie import Document, PydanticObjectId
-from pydantic import AfterValidator, Field, PydanticUserError, TypeAdapter, create_model
+from pydantic import AfterValidator, BaseModel, Field, PydanticUserError, TypeAdapter, create_model
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
 from students_api.cursors import Order
-from students_api.documents import StoredDocument
 from students_api.fields import DocumentId
 from students_api.indexes import TEXT, Index, declared_indexes
 from students_api.listing import PREFIX, ListQuery
@@ -55,13 +54,16 @@ def served_by_indexes(document: type[Document]) -> Callable[[type[Query]], type[
     """Gives a `ListQuery` the filters and the orders that the document's declared indexes serve, and no others.
 
     An index serves an order where it holds every document in it; a filter where it begins with the filter's key; and
-    a text index serves `q`. A field is known by its name here, and by its alias in MongoDB.
+    a text index serves `q`. A field is known by its name here, and by its alias in MongoDB. What the document itself
+    declares, or Beanie for it, shows nowhere: the fields of a resource are those of the plain model beside it.
     """
 
     def derive(shape: type[Query]) -> type[Query]:
         declared = declared_indexes(document)
         indexes = [index for index in declared if _serves(index)]
-        own = {name: field for name, field in document.model_fields.items() if name not in StoredDocument.model_fields}
+        plain = [base for base in document.mro() if issubclass(base, BaseModel) and not issubclass(base, Document)]
+        shown = {name for base in plain for name in base.model_fields}
+        own = {name: field for name, field in document.model_fields.items() if name in shown}
         by_key = {field.alias or name: (name, field) for name, field in own.items() if _value_type(field.annotation)}
         orders = {"id": [("_id", 1)], "-id": [("_id", -1)]} | dict(_orders(indexes, by_key))
         filters = {

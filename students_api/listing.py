@@ -4,13 +4,14 @@ import re
 from collections import Counter
 from functools import cached_property
 from http import HTTPStatus
-from typing import Annotated, Any, ClassVar, NamedTuple, Self
+from typing import Annotated, Any, ClassVar, NamedTuple, Self, get_args
 from urllib.parse import quote, urlencode
 
 from beanie import Document, SortDirection
 from beanie.odm.queries.find import FindMany
-from fastapi import Depends, HTTPException, Request
+from fastapi import HTTPException, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError
 
 from students_api import cursors
@@ -27,6 +28,19 @@ PREFIX = "by_"
 
 INDEX_NOT_FOUND = 27
 """MongoDB's error code of a search for words without a text index."""
+
+
+NextCursor = Annotated[
+    str | None,
+    Field(description="Where the next page begins: the parameter `cursor`. `null` on the last page.", examples=[None]),
+]
+"""A page's key `next_cursor`."""
+
+Total = Annotated[
+    int | SkipJsonSchema[None],
+    Field(default_factory=left_out, description="How many match the filters; with `count=true`.", examples=[1]),
+]
+"""A page's key `total`."""
 
 
 class Page(NamedTuple):
@@ -88,6 +102,30 @@ class ListQuery(BaseModel):
                 "The cursor is damaged, or of a list with other filters or another order. Leave it out to begin anew"
             )
             raise invalid(("query", "cursor"), words, "cursor") from error
+
+    async def answer(self, request: Request, document: type[Document], shape: type[BaseModel]) -> Response:
+        """The page that is asked for, in its `shape`: the items under its first key, then `next_cursor` and `total`.
+
+        Raises a validation error where a parameter that takes one value has several, or the cursor is of another list.
+        """
+        self._refuse_repeated(request)
+        items, field = next(iter(shape.model_fields.items()))
+        (item,) = get_args(field.annotation)
+        found = await self.page(document, item)
+        page = shape.model_validate({items: found.documents, "next_cursor": found.next_cursor, "total": found.total})
+        content = page.model_dump_json(
+            by_alias=True,
+            include={items: {"__all__": self.only}, "next_cursor": True, "total": True} if self.only else None,
+            exclude=None if self.count else {"total"},
+        )
+        links = self.links(request, found.next_cursor)
+        return Response(content, headers={"Link": links}, media_type="application/json")
+
+    def _refuse_repeated(self, request: Request) -> None:
+        several = {parameter for parameter, (_, operator) in self.filters.items() if operator == "$in"}
+        for name, times in Counter(name for name, _ in request.query_params.multi_items()).items():
+            if times > 1 and name not in several:
+                raise invalid(("query", name), "It takes one value, and is given several times", "repeated")
 
     def context(self) -> bytes:
         """What tells this list from every other: its filters and its order."""
@@ -182,15 +220,3 @@ class ListQuery(BaseModel):
 def _every(words: str) -> str:
     """The words as MongoDB searches for all of them: each is a phrase, without any sign that has a meaning."""
     return " ".join(f'"{word}"' for word in re.findall(r"[^\W_]+", words))
-
-
-def each_once(query: type[ListQuery]) -> Any:
-    """For the `dependencies=` of a list: refuses to choose where a parameter that takes one value has several."""
-    several = {parameter for parameter, (_, operator) in query.filters.items() if operator == "$in"}
-
-    async def refuse(request: Request) -> None:
-        for name, times in Counter(name for name, _ in request.query_params.multi_items()).items():
-            if times > 1 and name not in several:
-                raise invalid(("query", name), "It takes one value, and is given several times", "repeated")
-
-    return Depends(refuse)

@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanag
 from http import HTTPStatus
 from typing import Any
 
-from beanie import Document, init_beanie
+from beanie import Document, View, init_beanie
 from fastapi import FastAPI
 
 from students_api import __version__, documentation, health, migrate, students
@@ -38,7 +38,10 @@ from students_api.stopping import linger
 logger = logging.getLogger("students_api")
 
 RESOURCES = [students]
-DOCUMENTS: list[type[Document]] = [document for resource in RESOURCES for document in resource.DOCUMENTS]
+MODELS: list[type[Document | View]] = [model for resource in RESOURCES for model in resource.DOCUMENTS]
+"""What Beanie is to know: the documents, and views of them."""
+
+DOCUMENTS = [model for model in MODELS if issubclass(model, Document)]
 
 ANYWHERE = (HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.SERVICE_UNAVAILABLE)
 """The problems that every operation can answer with."""
@@ -115,7 +118,7 @@ def create_app(
         app.include_router(resource.router, dependencies=[UsesDatabase], responses=responses(*ANYWHERE))
     app.include_router(health.router)
     documentation.add_documentation(app)
-    describe(app)
+    describe(app, {resource.router.tags[0]: resource.DOCUMENTS[0] for resource in RESOURCES})
     return app
 
 
@@ -183,7 +186,7 @@ async def prepare(database: Database) -> None:
     Raises `StartUpError` where MongoDB refuses otherwise, and a `DatabaseError` where it does not answer.
     """
     await connect(database)
-    await init_beanie(database, document_models=[*DOCUMENTS], skip_indexes=True)
+    await init_beanie(database, document_models=[*MODELS], skip_indexes=True)
     try:
         with time_limit(INDEX_SECONDS):
             obstacles = [words for document in DOCUMENTS for words in await create_indexes(document)]

@@ -1,17 +1,21 @@
 """The OpenAPI document: what FastAPI derives from the routes, and what it cannot know of headers and problems."""
 
 import re
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
+from beanie import Document
 from fastapi import FastAPI
 from pydantic.json_schema import models_json_schema
 
+from students_api.indexes import declared_indexes
 from students_api.limits import INCOMPLETE, TOO_LARGE
 from students_api.middleware import REQUEST_ID
 from students_api.problems import (
     MEDIA_TYPE,
     RETRY_AFTER_SECONDS,
+    TAKEN,
     UNAVAILABLE,
     UNFORESEEN,
     UNKNOWN_OUTCOME,
@@ -28,8 +32,8 @@ def header(description: str, example: str, kind: str = "string") -> dict[str, An
     return {"description": description, "schema": {"type": kind}, "example": example}
 
 
-ETAG = {"ETag": header("The version of the student, for `If-Match` and `If-None-Match`.", '"1"')}
-LOCATION = {"Location": header("The path of the new student.", f"/students/{EXAMPLE_ID}")}
+ETAG = {"ETag": header("Its version, for `If-Match` and `If-None-Match`.", '"1"')}
+LOCATION = {"Location": header("Its path.", f"/students/{EXAMPLE_ID}")}
 LINK = {
     "Link": header(
         "The addresses of the first page and of the next one (RFC 8288).",
@@ -41,16 +45,27 @@ EVERYWHERE = {
     REQUEST_ID: header("The request's id: the one that it came with, if that is well formed.", EXAMPLE_REQUEST_ID)
 }
 
-# Of each problem: an example of its detail, and the headers that come with it.
+INVALID_BODY = {"loc": ["body", 17], "msg": "JSON decode error", "type": "json_invalid"}
+INVALID_QUERY = {
+    "loc": ["query", "limit"], "msg": "Input should be less than or equal to 1000", "type": "less_than_equal"
+}  # fmt: skip
+INVALID_ID = {
+    "loc": ["path", "id"],
+    "msg": "String should match pattern '^[0-9a-fA-F]{24}$'",
+    "type": "string_pattern_mismatch",
+}
+
+# Of each problem: an example of its detail, which can name the {document} and its {id}, and the headers with it.
 PROBLEMS: dict[HTTPStatus, tuple[str, dict[str, Any]]] = {
-    HTTPStatus.NOT_FOUND: (f"Student {EXAMPLE_ID} not found", {}),
+    HTTPStatus.NOT_FOUND: ("{document} {id} not found", {}),
     HTTPStatus.NOT_ACCEPTABLE: (
         "Answers are application/json; the request's Accept header has to allow that.", {}
     ),
     HTTPStatus.REQUEST_TIMEOUT: (INCOMPLETE, CLOSE),
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: (TOO_LARGE.format(2**16), CLOSE),
+    HTTPStatus.CONFLICT: (TAKEN.format("number"), {}),
     HTTPStatus.PRECONDITION_FAILED: (
-        f"Student {EXAMPLE_ID} is not as it was under your ETag. Get it again, and change what it is now.", ETAG
+        "{document} {id} is not as it was under your ETag. Get it again, and change what it is now.", ETAG
     ),
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: (
         "The body's Content-Type has to be application/json.",
@@ -65,8 +80,11 @@ PROBLEMS: dict[HTTPStatus, tuple[str, dict[str, Any]]] = {
 }  # fmt: skip
 
 
-def describe(app: FastAPI) -> None:
-    """Have the OpenAPI document of `app` describe the problems of each operation, and the headers of each answer."""
+def describe(app: FastAPI, documents: Mapping[str, type[Document]]) -> None:
+    """Have the OpenAPI document of `app` describe the problems of each operation, and the headers of each answer.
+
+    `documents` are what the operations with each tag are about.
+    """
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -79,7 +97,7 @@ def describe(app: FastAPI) -> None:
             document["components"]["schemas"] |= definitions["$defs"]
             for path, operations in document["paths"].items():
                 for method, operation in operations.items():
-                    _complete(operation, path, method)
+                    _complete(operation, path, method, documents[operation["tags"][0]])
         return app.openapi_schema or {}
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's own documented way to extend the document
@@ -90,7 +108,9 @@ def answer(status: HTTPStatus, headers: dict[str, Any], description: str = "") -
     return {int(status): {"headers": headers} | ({"description": description} if description else {})}
 
 
-def _complete(operation: dict[str, Any], path: str, method: str) -> None:
+def _complete(operation: dict[str, Any], path: str, method: str, document: type[Document]) -> None:
+    if "requestBody" in operation and any(index.options.get("unique") for index in declared_indexes(document)):
+        operation["responses"] |= {"409": {"description": HTTPStatus.CONFLICT.phrase, "content": {MEDIA_TYPE: {}}}}
     for code, response in operation["responses"].items():
         response["headers"] = response.get("headers", {}) | EVERYWHERE
         if MEDIA_TYPE not in response.get("content", {}):
@@ -102,24 +122,16 @@ def _complete(operation: dict[str, Any], path: str, method: str) -> None:
             "type": "about:blank",
             "title": status.phrase,
             "status": int(status),
-            "detail": detail,
+            "detail": detail.format(document=document.__name__, id=EXAMPLE_ID),
             "instance": re.sub(r"{\w+}", EXAMPLE_ID, path),
             "request_id": EXAMPLE_REQUEST_ID,
         }
         if status == HTTPStatus.UNPROCESSABLE_ENTITY:
-            error = _invalid_body if "requestBody" in operation else _invalid_id if "{" in path else _invalid_query
-            example |= {"detail": f"{' '.join(error['loc'])}: {error['msg']}", "errors": [error]}
+            error = INVALID_BODY if "requestBody" in operation else INVALID_ID if "{" in path else INVALID_QUERY
+            place = " ".join(map(str, error["loc"]))
+            example |= {"detail": f"{place}: {error['msg']}", "errors": [error]}
         if status == HTTPStatus.SERVICE_UNAVAILABLE and method != "get":
             example |= {"detail": UNKNOWN_OUTCOME, "outcome": "unknown"}
         shape = ValidationProblem if status == HTTPStatus.UNPROCESSABLE_ENTITY else Problem
         reference = {"$ref": f"#/components/schemas/{shape.__name__}"}
         response["content"][MEDIA_TYPE] = {"schema": reference, "example": example}
-
-
-def _error(loc: list[str], words: str, kind: str) -> dict[str, Any]:
-    return {"loc": loc, "msg": words, "type": kind}
-
-
-_invalid_body = _error(["body", "gpa"], "Input should be less than or equal to 4", "less_than_equal")
-_invalid_query = _error(["query", "limit"], "Input should be less than or equal to 1000", "less_than_equal")
-_invalid_id = _error(["path", "id"], "String should match pattern '^[0-9a-fA-F]{24}$'", "string_pattern_mismatch")

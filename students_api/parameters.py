@@ -2,8 +2,13 @@
 
 from typing import Annotated
 
-from fastapi import Depends, Query
+from fastapi import Depends, Path, Query
 from pydantic import BaseModel, ConfigDict
+
+from students_api.fields import DocumentId
+
+PathId = Annotated[DocumentId, Path(alias="id", description="Its id.", examples=["5eb7cf5a86d9755df3a6c593"])]
+"""The id at the end of a document's path."""
 
 
 class _NoParameters(BaseModel):

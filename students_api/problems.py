@@ -1,11 +1,12 @@
 """Errors as problem details (RFC 9457): the one form of every answer that is not what was asked for."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
+from beanie.exceptions import RevisionIdWasChanged
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -30,6 +31,8 @@ MEDIA_TYPE = "application/problem+json"
 UNAVAILABLE = "The database does not answer. Try again soon."
 UNKNOWN_OUTCOME = "The database does not answer. The change may have been made all the same: look before you repeat it."
 REFUSED = "The database does not take this document: it is too large, or breaks a rule that its operator has set"
+TAKEN = "Another has the same {}, which has to be different in each."
+REVISED = "Somebody else has changed it, or another has a value that has to be different in each. Get it and try again."
 UNFORESEEN = "Something unforeseen happened. It is not your fault; the service's log has it under the request's id."
 RETRY_AFTER_SECONDS = 5
 
@@ -84,6 +87,11 @@ def invalid(loc: tuple[str, ...], words: str, kind: str) -> RequestValidationErr
     return RequestValidationError([{"loc": loc, "msg": words, "type": kind}])
 
 
+def invalid_document(errors: Iterable[Mapping[str, Any]]) -> RequestValidationError:
+    """The error to raise for a document that the request's body would make, and that breaks these rules."""
+    return RequestValidationError([{**error, "loc": ("body", *error["loc"])} for error in errors])
+
+
 def unavailable(request: Request, *, untried: bool = False) -> JSONResponse:
     """The answer where the database gives none; `untried` where it is certain that it has changed nothing."""
     status, headers = HTTPStatus.SERVICE_UNAVAILABLE, {"Retry-After": str(RETRY_AFTER_SECONDS)}
@@ -98,6 +106,7 @@ def answer_with_problems(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(DatabaseError, _database_error)
     app.add_exception_handler(DuplicateKey, _duplicate)
+    app.add_exception_handler(RevisionIdWasChanged, _revised)
     app.add_exception_handler(OverflowError, _overflow)
     app.add_exception_handler(Exception, _unforeseen)
 
@@ -172,7 +181,11 @@ async def _database_error(request: Request, error: Exception) -> JSONResponse:
 async def _duplicate(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, DuplicateKey)
     fields = " and ".join((error.details or {}).get("keyPattern", {})) or "a field"
-    return problem(request, HTTPStatus.CONFLICT, f"Another has the same {fields}, which has to be different in each.")
+    return problem(request, HTTPStatus.CONFLICT, TAKEN.format(fields))
+
+
+async def _revised(request: Request, _error: Exception) -> JSONResponse:
+    return problem(request, HTTPStatus.CONFLICT, REVISED)
 
 
 async def _overflow(request: Request, error: Exception) -> JSONResponse:

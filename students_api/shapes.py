@@ -4,7 +4,8 @@ from collections.abc import Callable
 from types import NoneType
 from typing import Annotated, Any, TypeVar, cast
 
-from bson import Decimal128, ObjectId
+from beanie import Document, Link
+from bson import DBRef, Decimal128, ObjectId
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -22,12 +23,15 @@ from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import CoreSchema, core_schema
 
 from students_api.conditional import etag, version_of
+from students_api.fields import ids_of
 
 Shape = TypeVar("Shape", bound=BaseModel)
 
 
 def _json_value(value: Any) -> Any:
-    """The value itself where JSON has it, else `None`."""
+    """The value itself where JSON has it, the id of what is linked, else `None`."""
+    value = value.ref if isinstance(value, Link) else value
+    value = value.id if isinstance(value, DBRef | Document) else value
     match value:
         case str() | float() | int() | None:
             return value
@@ -77,7 +81,9 @@ def all_optional(shape: type[Shape]) -> type[Shape]:
 
     A rule over several fields (a `model_validator`) must take it that any of them can be `None`.
     """
-    fields = _optional({name: (field, [*field.metadata, _OrNone()]) for name, field in shape.model_fields.items()})
+    fields = _optional(
+        {name: (field, field.annotation, [*field.metadata, _OrNone()]) for name, field in shape.model_fields.items()}
+    )
     bases: Any = (shape, _NullIsMissing)
     optional = create_model(
         shape.__name__, __base__=bases, __module__=shape.__module__, __doc__=shape.__doc__, **fields
@@ -92,22 +98,22 @@ def as_stored(shape: type[Shape]) -> type[Shape]:
     takes a ninth of the time in which the rules are checked again.
     """
     own = {name: field for name, field in shape.model_fields.items() if name not in Identified.model_fields}
-    fields = _optional({name: (field, [_AsStored()]) for name, field in own.items()})
+    fields = _optional({name: (field, ids_of(field.annotation), [_AsStored()]) for name, field in own.items()})
     read = create_model(
         shape.__name__, __base__=Identified, __module__=shape.__module__, __doc__=shape.__doc__, **fields
     )
     return cast("type[Shape]", read)
 
 
-def _optional(declared: dict[str, tuple[FieldInfo, list[Any]]]) -> dict[str, Any]:
-    """Definitions of the fields with new metadata for their types, optional, and with all else as it was declared."""
+def _optional(declared: dict[str, tuple[FieldInfo, Any, list[Any]]]) -> dict[str, Any]:
+    """Definitions of the fields with new types and metadata, optional, and with all else as it was declared."""
     return {
         name: Annotated[
-            field.annotation,
+            annotation,
             *metadata,
             Field(**field.asdict()["attributes"] | {"default": None, "default_factory": None}),
         ]
-        for name, (field, metadata) in declared.items()
+        for name, (field, annotation, metadata) in declared.items()
     }
 
 
@@ -139,8 +145,8 @@ class _AsStored:
 def _stored_value(value: Any, read: Callable[[Any], Any]) -> Any:
     if isinstance(value, str | float | int | NoneType):
         return value
-    if isinstance(value, ObjectId):
-        return str(value)
+    if isinstance(value, ObjectId | DBRef | Link | Document):
+        return _json_value(value)
     try:
         declared = read(value)  # a date, an enumeration, a nested document: as its field declares it
     except ValidationError:

@@ -14,7 +14,7 @@ from bson import ObjectId
 from pydantic import BaseModel, Field, HttpUrl, ValidationError
 from pymongo import IndexModel
 
-from students_api.database import Database
+from students_api.database import Database, DuplicateKey, cursor_of, stored_documents
 from students_api.documents import StoredDocument
 from students_api.filters import served_by_indexes
 from students_api.indexes import create_indexes
@@ -55,6 +55,8 @@ class PupilFields(StudentFields):
 
 
 class Pupil(StoredDocument, PupilFields):
+    confidential: Annotated[str, Indexed()] = "of no client's business"
+
     class Settings:
         name = "pupils"
         indexes: ClassVar[list[Any]] = [
@@ -71,6 +73,21 @@ class PupilQuery(ListQuery):
     """Which pupils to list."""
 
 
+class CardedFields(BaseModel):
+    number: Annotated[str | None, Indexed(unique=True, sparse=True)] = None
+
+
+class Carded(StoredDocument, CardedFields):
+    class Settings:
+        name = "carded"
+        keep_nulls = False
+
+
+@served_by_indexes(Carded)
+class CardedQuery(ListQuery):
+    """Which to list."""
+
+
 ANY = object()
 
 
@@ -80,7 +97,20 @@ def test_every_indexed_field_is_a_filter_of_its_own_type() -> None:
         for name in ("gpa", "year", "born", "locker", "fee")
         for suffix in ("gt", "gte", "lt", "lte")
     }
-    own = {"year", "born", "colour", "house", "boards", "tags", "key", "tutor", "page", "badge", "locker", "fee"}
+    own = {
+        "year",
+        "born",
+        "colour",
+        "house",
+        "boards",
+        "tags",
+        "key",
+        "tutor",
+        "page",
+        "badge",
+        "locker",
+        "fee",
+    }
     assert set(PupilQuery.filters) == {"name", "email", "course", "gpa"} | own | ranges
     schema = PupilQuery.model_json_schema()["properties"]
     assert set(schema) == {*ListQuery.model_fields, *PupilQuery.filters, "sort", "fields"}
@@ -110,6 +140,8 @@ def test_every_index_that_holds_all_documents_is_an_order() -> None:
         {"address": ["x"]}, {"created_at": ["x"]}, {"sort": "locker"}, {"sort": "notes"}, {"sort": "created_at"},
         {"sort": "address.city"}, {"q": "x"}, {"name__gt": "x"}, {"boards__gt": True}, {"year__gt": 1.5},
         {"tags__gt": "a"}, {"fee": ["x"]}, {"fee": ["NaN"]}, {"born__lt": "0001-01-01T00:00:00+14:00"},
+        {"confidential": ["x"]}, {"sort": "confidential"},
+        {"fields": "confidential"},
     ],
     ids=str,
 )  # fmt: skip
@@ -163,9 +195,30 @@ async def test_a_walk_goes_through_every_order(real_database: Database) -> None:
     await real_database["pupils"].drop()
 
 
+@pytest.mark.mongod
+async def test_a_unique_field_that_is_not_stored_as_null_may_be_missing_in_many_and_is_a_filter(
+    real_database: Database,
+) -> None:
+    await init_beanie(real_database, document_models=[Carded], skip_indexes=True)
+    await create_indexes(Carded)
+    await Carded.insert_many([Carded() for _ in range(100)])
+    await Carded(number="S1").insert()
+    with pytest.raises(DuplicateKey):
+        await Carded(number="S1").insert()
+    for numbers in (["S1"], ["S1", "S2"]):
+        (query,) = CardedQuery.model_validate({"number": numbers}).queries(Carded, Carded)
+        plan = str((await (await cursor_of(query)).explain())["queryPlanner"]["winningPlan"])
+        assert "'indexName': 'number_1'" in plan
+        assert len(await stored_documents(query)) == 1
+    await real_database["carded"].drop()
+
+
 def test_a_field_that_is_called_like_a_parameter_is_a_clear_error() -> None:
-    class Limited(StoredDocument):
+    class LimitedFields(BaseModel):
         limit: Annotated[int, Indexed()]
+
+    class Limited(StoredDocument, LimitedFields):
+        """A document."""
 
     with pytest.raises(TypeError, match="limit"):
         served_by_indexes(Limited)(ListQuery)

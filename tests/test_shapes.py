@@ -6,11 +6,12 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import pytest
-from beanie import Document, Indexed, init_beanie
-from bson import Binary, Decimal128, ObjectId
+from beanie import Document, Indexed, Link, init_beanie
+from bson import Binary, DBRef, Decimal128, ObjectId
 from pydantic import BaseModel, Field, ValidationError, field_serializer, field_validator
 
 from students_api.documents import StoredDocument
+from students_api.fields import ById
 from students_api.shapes import Identified, all_optional, as_stored
 from students_api.students.student import StudentFields
 from tests.conftest import in_memory
@@ -24,6 +25,11 @@ class Address(BaseModel):
     city: Annotated[str, Field(min_length=1)]
 
 
+class House(StoredDocument):
+    class Settings:
+        name = "houses"
+
+
 class PupilFields(StudentFields):
     """What a school that extends the student would declare."""
 
@@ -33,6 +39,8 @@ class PupilFields(StudentFields):
     address: Annotated[Address, Field(description="Where the pupil lives.")]
     tags: Annotated[list[str], Field(default_factory=list)]
     key: UUID | None = None
+    house: Annotated[Link[House] | None, ById(), Field(description="Where the pupil belongs.")] = None
+    clubs: Annotated[list[Link[House]], ById(), Field(default_factory=list, max_length=2)]
 
     @field_validator("name")
     @classmethod
@@ -72,12 +80,14 @@ WHOLE: dict[str, Any] = {
     "address": {"city": "Basel"},
     "tags": ["a"],
     "key": "00000000-0000-4000-8000-000000000001",
+    "house": "5eb7cf5a86d9755df3a6c594",
+    "clubs": ["5eb7cf5a86d9755df3a6c595", "5eb7cf5a86d9755df3a6c596"],
 }
 
 
 async def test_what_is_stored_reads_back_as_it_was_sent() -> None:
     database = in_memory()
-    await init_beanie(database, document_models=[Pupil])
+    await init_beanie(database, document_models=[House, Pupil])
     pupil = await Pupil.model_validate(WHOLE).insert()
     read = await Pupil.find_one(Pupil.id == pupil.id, projection_model=PupilRead)
     assert read is not None
@@ -87,7 +97,9 @@ async def test_what_is_stored_reads_back_as_it_was_sent() -> None:
 
 def test_an_update_requires_nothing_and_keeps_every_rule() -> None:
     assert set(PupilUpdate.model_validate({}).model_dump(exclude={"course"}).values()) == {None}
-    assert PupilUpdate.model_validate(WHOLE).model_dump(mode="json") == WHOLE
+    linked = {"house", "clubs"}
+    whole = {name: value for name, value in WHOLE.items() if name not in linked}
+    assert PupilUpdate.model_validate(WHOLE).model_dump(mode="json", exclude=linked) == whole
     nulls = dict.fromkeys(WHOLE)
     assert PupilUpdate.model_validate(nulls | {"gpa": 1}).model_dump(exclude={"course"}, exclude_none=True) == {
         "gpa": 1
@@ -100,6 +112,11 @@ def test_an_update_requires_nothing_and_keeps_every_rule() -> None:
         {"name": " "},
         {"address": {"city": ""}},
         {"email": "x"},
+        {"house": "x"},
+        {"house": 5},
+        {"house": {"id": "5eb7cf5a86d9755df3a6c594", "collection": "houses"}},
+        {"clubs": ["x"]},
+        {"clubs": [WHOLE["house"]] * 3},
     ):
         with pytest.raises(ValidationError):
             PupilUpdate.model_validate(broken)
@@ -141,11 +158,32 @@ def test_reading_trusts_what_is_stored_and_falls_back_to_json_where_it_is_of_ano
         "address": {"city": 5, "zip": None},
         "tags": "none",
         "key": None,
+        "house": None,
+        "clubs": None,
     }
 
 
+async def test_a_link_is_stored_as_a_reference_and_read_as_the_id_of_the_document() -> None:
+    database = in_memory()
+    await init_beanie(database, document_models=[House, Pupil])
+    house = await House().insert()
+    given = WHOLE | {"house": str(house.id)}
+    pupil = await Pupil.made_of(PupilFields.model_validate(given)).insert()
+    assert PupilRead.model_validate(pupil, from_attributes=True).model_dump(mode="json")["house"] == str(house.id)
+    stored: Any = await database["pupils"].find_one()
+    assert stored["house"] == DBRef("houses", house.id)
+    assert [club.collection for club in stored["clubs"]] == ["houses", "houses"]
+    changes = PupilUpdate.model_validate({"house": WHOLE["house"]}).model_dump(exclude_none=True)
+    changed = await Pupil.change(Pupil.id == pupil.id, changes=changes, shape=PupilRead)
+    assert changed is not None
+    assert changed.model_dump(mode="json")["house"] == WHOLE["house"]
+    schema = PupilRead.model_json_schema(mode="serialization")["properties"]["house"]
+    assert schema["anyOf"] == [{"type": "string", "pattern": "^[0-9a-fA-F]{24}$"}, {"type": "null"}]
+    assert PupilFields.model_json_schema()["properties"]["clubs"]["items"] == schema["anyOf"][0]
+
+
 async def test_an_insert_needs_no_type_adapter(monkeypatch: pytest.MonkeyPatch) -> None:
-    await init_beanie(in_memory(), document_models=[Pupil])
+    await init_beanie(in_memory(), document_models=[House, Pupil])
 
     def fail(*_: object) -> None:
         raise AssertionError("Beanie builds a TypeAdapter, which takes 0.2 ms, where an id is not of the declared type")
@@ -156,7 +194,7 @@ async def test_an_insert_needs_no_type_adapter(monkeypatch: pytest.MonkeyPatch) 
 
 
 async def test_every_document_has_a_version_and_time_stamps() -> None:
-    await init_beanie(in_memory(), document_models=[Pupil])
+    await init_beanie(in_memory(), document_models=[House, Pupil])
     assert issubclass(Pupil, Document)
     assert {"id", "version", "created_at", "updated_at"} <= set(Pupil.model_fields)
     pupil = Pupil.model_validate(WHOLE)

@@ -4,14 +4,13 @@ from typing import Annotated, ClassVar
 
 from beanie import Indexed
 from pydantic import BaseModel, ConfigDict, Field
-from pydantic.json_schema import SkipJsonSchema
 
 from students_api.documents import StoredDocument
 from students_api.fields import EmailAddress, NotBoolean, Text
 from students_api.filters import served_by_indexes
 from students_api.indexes import text_index
-from students_api.listing import ListQuery
-from students_api.shapes import Identified, all_optional, as_stored, left_out
+from students_api.listing import ListQuery, NextCursor, Total
+from students_api.shapes import Identified, all_optional, as_stored
 
 
 class StudentFields(BaseModel):
@@ -73,16 +72,8 @@ class StudentPage(BaseModel):
     """A page of students."""
 
     students: list[StudentItem]
-    next_cursor: Annotated[
-        str | None,
-        Field(
-            description="Where the next page begins: the parameter `cursor`. `null` on the last page.",
-            examples=[None],
-        ),
-    ]
-    total: int | SkipJsonSchema[None] = Field(
-        default_factory=left_out, description="How many match the filters; with `count=true`.", examples=[1]
-    )
+    next_cursor: NextCursor
+    total: Total
 
 
 @served_by_indexes(Student)

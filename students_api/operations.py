@@ -1,0 +1,86 @@
+"""What the operations of every resource have alike, apart from their handlers: statuses, headers, problems, and errors.
+
+Each constant is for the decorator of a route: `@router.get("/{id}", **GET, summary="Get a student")`.
+"""
+
+from http import HTTPStatus
+from typing import Any
+
+from beanie import PydanticObjectId
+from fastapi import APIRouter, HTTPException, Request, Response
+
+from students_api.conditional import etag
+from students_api.documents import StoredDocument
+from students_api.negotiation import JSON, MERGE_PATCH, AnswersJson, body_of
+from students_api.openapi import ETAG, LINK, LOCATION, answer
+from students_api.parameters import NoParameters
+from students_api.problems import responses
+from students_api.shapes import Identified
+
+UNREADABLE = (
+    HTTPStatus.REQUEST_TIMEOUT,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+)
+CHANGED = (HTTPStatus.NOT_FOUND, HTTPStatus.NOT_ACCEPTABLE, HTTPStatus.PRECONDITION_FAILED, *UNREADABLE)
+
+CREATE: dict[str, Any] = {
+    "status_code": HTTPStatus.CREATED,
+    "response_description": "As it is stored, with its new id",
+    "responses": answer(HTTPStatus.CREATED, ETAG | LOCATION) | responses(HTTPStatus.NOT_ACCEPTABLE, *UNREADABLE),
+    "dependencies": [NoParameters, AnswersJson, body_of(JSON)],
+}
+LIST: dict[str, Any] = {
+    "response_description": "A page",
+    "responses": answer(HTTPStatus.OK, LINK) | responses(HTTPStatus.NOT_ACCEPTABLE, HTTPStatus.UNPROCESSABLE_ENTITY),
+    "dependencies": [AnswersJson],
+}
+GET: dict[str, Any] = {
+    "response_description": "As it is stored",
+    "responses": answer(HTTPStatus.OK, ETAG)
+    | answer(HTTPStatus.NOT_MODIFIED, ETAG, "It is as it was under that ETag")
+    | responses(HTTPStatus.NOT_FOUND, HTTPStatus.NOT_ACCEPTABLE, HTTPStatus.UNPROCESSABLE_ENTITY),
+    "dependencies": [NoParameters, AnswersJson],
+}
+READ: dict[str, Any] = {
+    "responses": responses(HTTPStatus.NOT_ACCEPTABLE, HTTPStatus.UNPROCESSABLE_ENTITY),
+    "dependencies": [NoParameters, AnswersJson],
+}
+"""For whatever else a resource answers to GET, without parameters."""
+
+UPDATE: dict[str, Any] = {
+    "response_description": "As it is after the change",
+    "responses": answer(HTTPStatus.OK, ETAG) | responses(*CHANGED),
+    "dependencies": [NoParameters, AnswersJson, body_of(JSON)],
+}
+PATCH: dict[str, Any] = UPDATE | {"dependencies": [NoParameters, AnswersJson, body_of(JSON, MERGE_PATCH)]}
+DELETE: dict[str, Any] = {
+    "status_code": HTTPStatus.NO_CONTENT,
+    "response_class": Response,  # without a Content-Type, as it has no content
+    "response_description": "It is gone",
+    "responses": responses(HTTPStatus.NOT_FOUND, HTTPStatus.PRECONDITION_FAILED, HTTPStatus.UNPROCESSABLE_ENTITY),
+    "dependencies": [NoParameters],
+}
+
+
+def headers_of_new(document: StoredDocument, request: Request, router: APIRouter) -> dict[str, str]:
+    """The headers that tell of a document which a request has made, and where the router has it."""
+    root = request.scope.get("root_path", "")
+    return {"ETag": etag(document.version), "Location": f"{root}{router.prefix}/{document.id}"}
+
+
+def not_found(document: type[StoredDocument], document_id: PydanticObjectId) -> HTTPException:
+    """The error to raise where no document has this id."""
+    return HTTPException(HTTPStatus.NOT_FOUND, f"{document.__name__} {document_id} not found")
+
+
+async def not_found_or_changed(document: type[StoredDocument], document_id: PydanticObjectId) -> HTTPException:
+    """The error to raise where no document has this id and meets the conditions."""
+    stored = await document.find_one(document.id == document_id, projection_model=Identified)
+    if stored is None:
+        return not_found(document, document_id)
+    words = (
+        f"{document.__name__} {document_id} is not as it was under your ETag. Get it again, and change what it is now."
+    )
+    return HTTPException(HTTPStatus.PRECONDITION_FAILED, words, {"ETag": stored.etag})

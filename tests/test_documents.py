@@ -1,0 +1,357 @@
+"""A document is changed and deleted in one operation; with its hooks and rules, where it declares them."""
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Annotated, Any, ClassVar, Self, TypeAlias
+
+import httpx2
+import pytest
+from beanie import (
+    Delete,
+    Indexed,
+    Insert,
+    Replace,
+    Save,
+    SaveChanges,
+    Update,
+    after_event,
+    before_event,
+    init_beanie,
+)
+from beanie.exceptions import DocumentNotFound, RevisionIdWasChanged
+from beanie.operators import Inc, Set
+from bson import ObjectId
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field, model_validator
+
+from students_api.database import Database
+from students_api.documents import SoftDeletedDocument, StoredDocument
+from students_api.openapi import describe
+from students_api.problems import Problem, answer_with_problems
+from students_api.shapes import Identified, as_stored
+
+Collection: TypeAlias = Any  # the driver's, whichever it is
+
+
+class PupilFields(BaseModel):
+    name: str
+    points: int = Field(0, ge=0)
+    motto: str = Field("", alias="words")
+
+
+@as_stored
+class PupilRead(PupilFields, Identified):
+    """An answer."""
+
+
+class Pupil(StoredDocument, PupilFields):
+    class Settings:
+        name = "pupils"
+
+
+class Listening(StoredDocument, PupilFields):
+    """A pupil with hooks, which note what they see."""
+
+    seen: ClassVar[list[str]] = []
+
+    class Settings:
+        name = "pupils"
+
+    @before_event(Insert, Update, Save, Replace, SaveChanges)
+    def in_title_case(self) -> None:
+        self.seen.append(f"before {self.name} {self.version}")
+        self.name = self.name.title() if isinstance(self.name, str) else self.name
+
+    @after_event(Update)
+    async def note_the_change(self) -> None:
+        await asyncio.sleep(0)
+        self.seen.append(f"after {self.name} {self.version}")
+
+    @before_event(Delete)
+    def refuse(self) -> None:
+        if self.points:
+            raise PermissionError
+
+    @after_event(Delete)
+    def note_the_end(self) -> None:
+        self.seen.append(f"deleted {self.name}")
+
+
+class Ruled(StoredDocument, PupilFields):
+    class Settings:
+        name = "pupils"
+
+    @model_validator(mode="after")
+    def earns_the_motto(self) -> Self:
+        if self.motto and not self.points:
+            raise ValueError("a motto takes points")
+        return self
+
+
+class Kept(SoftDeletedDocument, PupilFields):
+    class Settings:
+        name = "pupils"
+
+
+class Revised(StoredDocument, PupilFields):
+    class Settings:
+        name = "pupils"
+        use_state_management = True
+        use_revision = True
+
+
+LONG_AGO = datetime(2001, 2, 3, tzinfo=UTC)
+DOCUMENTS = [Pupil, Listening, Ruled, Kept, Revised]
+
+
+@pytest.fixture
+async def pupils(database: Database) -> Collection:
+    """The collection of all of them, empty: in memory first, then on a real mongod."""
+    await init_beanie(database, document_models=[*DOCUMENTS], skip_indexes=True)
+    Listening.seen.clear()
+    return database["pupils"]
+
+
+@pytest.fixture
+async def real_pupils(real_database: Database) -> Collection:
+    """The collection of all of them, empty, on a real mongod."""
+    await init_beanie(real_database, document_models=[*DOCUMENTS], skip_indexes=True)
+    Listening.seen.clear()
+    return real_database["pupils"]
+
+
+async def stored(pupils: Collection) -> dict[str, Any]:
+    found: dict[str, Any] | None = await pupils.find_one()
+    assert found is not None
+    return found
+
+
+async def test_a_change_sets_the_stored_key_of_a_field_and_counts_once(pupils: Collection) -> None:
+    pupil = await Pupil(name="Jane", words="-", created_at=LONG_AGO).insert()
+    changed = await Pupil.change(Pupil.id == pupil.id, changes={"motto": "Go", "points": 1}, shape=PupilRead)
+    assert changed is not None
+    assert (changed.motto, changed.etag) == ("Go", '"2"')
+    found = await stored(pupils)
+    assert (found["words"], found["points"], "motto" in found) == ("Go", 1, False)
+    assert found["updated_at"] > found["created_at"]
+
+
+async def test_a_change_runs_each_hook_once_and_stores_what_the_hook_changes(pupils: Collection) -> None:
+    pupil = await Listening(name="jane", words="-", created_at=LONG_AGO).insert()
+    assert (await stored(pupils))["name"] == "Jane"
+    Listening.seen.clear()
+    changed = await Listening.change(Listening.id == pupil.id, changes={"name": "joan"}, shape=PupilRead)
+    assert changed is not None
+    assert (changed.name, changed.version) == ("Joan", 2)
+    assert Listening.seen == ["before joan 1", "after Joan 2"]
+    found = await stored(pupils)
+    assert (found["name"], found["words"], found["version"]) == ("Joan", "-", 2)
+    assert found["updated_at"] > found["created_at"]
+    assert set(found) == {"_id", "name", "points", "words", "version", "created_at", "updated_at"}
+
+
+async def test_a_change_of_nothing_runs_no_hook(pupils: Collection) -> None:
+    pupil = await Listening(name="Jane", words="").insert()
+    before = await stored(pupils)
+    Listening.seen.clear()
+    assert await Listening.change(Listening.id == pupil.id, changes={}, shape=PupilRead) is not None
+    assert (Listening.seen, await stored(pupils)) == ([], before)
+
+
+async def test_a_change_of_what_is_not_there_runs_no_hook(pupils: Collection) -> None:
+    assert await Listening.change(Listening.id == ObjectId(), changes={"name": "x"}, shape=PupilRead) is None
+    assert not await Listening.remove(Listening.id == ObjectId())
+    assert (Listening.seen, await pupils.count_documents({})) == ([], 0)
+
+
+@pytest.mark.mongod
+async def test_changes_at_once_are_all_kept_where_there_are_hooks(real_pupils: Collection) -> None:
+    pupil = await Listening(name="Jane", words="").insert()
+    changes: list[dict[str, Any]] = [{"name": "joan"}, {"points": 7}, {"motto": "Go"}, {"points": 7}]
+    await asyncio.gather(
+        *[Listening.change(Listening.id == pupil.id, changes=each, shape=PupilRead) for each in changes]
+    )
+    found = await stored(real_pupils)
+    assert (found["name"], found["points"], found["words"], found["version"]) == ("Joan", 7, "Go", 5)
+
+
+async def test_a_hook_sees_a_document_that_breaks_the_rules_as_it_is_stored(pupils: Collection) -> None:
+    await pupils.insert_one({"_id": ObjectId(), "name": 5, "points": "many", "version": "three"})
+    changed = await Listening.change({}, changes={"motto": "Go"}, shape=PupilRead)
+    assert changed is not None
+    assert changed.model_dump(exclude={"id"}) == {"name": 5, "points": "many", "motto": "Go"}
+    found = await stored(pupils)
+    assert set(found) == {"_id", "name", "points", "words", "version", "updated_at"}
+
+
+async def test_hooks_of_a_deletion_see_the_document_and_can_refuse(pupils: Collection) -> None:
+    pupil = await Listening(name="Jane", words="", points=1).insert()
+    with pytest.raises(PermissionError):
+        await Listening.remove(Listening.id == pupil.id)
+    await pupils.update_one({}, {"$set": {"points": 0}})
+    assert await Listening.remove(Listening.id == pupil.id)
+    assert not await Listening.remove(Listening.id == pupil.id)
+    assert Listening.seen[-1] == "deleted Jane"
+    assert await pupils.count_documents({}) == 0
+
+
+@pytest.mark.mongod
+async def test_of_deletions_at_once_with_hooks_one_finds_the_document(real_pupils: Collection) -> None:
+    pupil = await Listening(name="Jane", words="").insert()
+    found = await asyncio.gather(*[Listening.remove(Listening.id == pupil.id) for _ in range(10)])
+    assert sorted(found) == [False] * 9 + [True]
+    assert Listening.seen.count("deleted Jane") == 1
+    assert await real_pupils.count_documents({}) == 0
+
+
+def errors(refused: pytest.ExceptionInfo[RequestValidationError]) -> list[tuple[tuple[str, ...], str]]:
+    return [(each["loc"], each["msg"]) for each in refused.value.errors()]
+
+
+async def test_a_rule_over_several_fields_holds_for_what_a_change_makes_of_the_document(pupils: Collection) -> None:
+    broken = [(("body",), "Value error, a motto takes points")]
+    with pytest.raises(RequestValidationError) as refused:
+        Ruled.made_of(PupilFields(name="Jane", words="Go"))
+    assert errors(refused) == broken
+    pupil = await Ruled.made_of(PupilFields(name="Jane", words="Go", points=1)).insert()
+    with pytest.raises(RequestValidationError) as refused:
+        await Ruled.change(Ruled.id == pupil.id, changes={"points": 0}, shape=PupilRead)
+    assert errors(refused) == broken
+    assert (await stored(pupils))["version"] == 1
+    changed = await Ruled.change(Ruled.id == pupil.id, changes={"points": 0, "motto": ""}, shape=PupilRead)
+    assert changed is not None
+    assert (changed.points, changed.motto, changed.version) == (0, "", 2)
+
+
+async def test_a_rule_that_a_stored_document_breaks_elsewhere_does_not_keep_it_from_a_change(
+    pupils: Collection,
+) -> None:
+    await pupils.insert_one({"_id": ObjectId(), "name": None, "points": -1})
+    changed = await Ruled.change({}, changes={"motto": "Go"}, shape=PupilRead)
+    assert changed is not None
+    assert changed.model_dump(exclude={"id"}) == {"name": None, "points": -1, "motto": "Go"}
+    with pytest.raises(RequestValidationError) as refused:
+        await Ruled.change({}, changes={"points": -2}, shape=PupilRead)
+    assert [loc for loc, _ in errors(refused)] == [("body", "points")]
+
+
+async def test_what_is_softly_deleted_stays_stored_and_is_found_no_more(pupils: Collection) -> None:
+    pupil = await Kept(name="Jane", words="").insert()
+    assert await Kept.remove(Kept.id == pupil.id)
+    assert not await Kept.remove(Kept.id == pupil.id)
+    assert await Kept.find_one(Kept.id == pupil.id) is None
+    assert await Kept.find_all().count() == 0
+    assert await Kept.change(Kept.id == pupil.id, changes={"points": 1}, shape=PupilRead) is None
+    found = await stored(pupils)
+    assert (found["version"], found["points"]) == (2, 0)
+    assert found["deleted_at"] is not None
+    (deleted,) = await Kept.find_many_in_all().to_list()
+    assert deleted.is_deleted()
+
+
+async def test_whatever_way_a_change_takes_it_counts_the_version_and_notes_the_time(pupils: Collection) -> None:
+    pupil = await Pupil(name="Jane", words="", created_at=LONG_AGO).insert()
+
+    async def version() -> int:
+        found = await stored(pupils)
+        assert found["updated_at"] > found["created_at"]
+        await pupils.update_one({}, {"$set": {"updated_at": found["created_at"]}})
+        return int(found["version"])
+
+    await pupil.set({"points": 1})
+    assert (pupil.version, await version()) == (2, 2)
+    await pupil.inc({"points": 1})
+    assert (pupil.version, await version()) == (3, 3)
+    pupil.name = "Joan"
+    await pupil.save()
+    assert (pupil.version, await version()) == (4, 4)
+    await pupil.replace()
+    assert (pupil.version, await version()) == (5, 5)
+    await Pupil.find(Pupil.name == "Joan").update(Set({"points": 9}))
+    assert await version() == 6
+    await Pupil.find_all().update(Inc({"points": 1}))
+    assert await version() == 7
+    await Pupil.find_one(Pupil.name == "Joan").update(Set({"points": 0}))
+    assert await version() == 8
+    with pytest.raises(DocumentNotFound):  # of version 5, which it is no more
+        await pupil.replace()
+    assert (await stored(pupils))["name"] == "Joan"
+
+
+@pytest.mark.mongod
+async def test_an_update_by_a_pipeline_counts_the_version_too(real_pupils: Collection) -> None:
+    await Pupil(name="Jane", words="", created_at=LONG_AGO).insert()
+    pipeline: Any = [{"$set": {"points": {"$add": ["$points", 2]}}}]
+    await Pupil.find_all().update(pipeline)
+    found = await stored(real_pupils)
+    assert (found["points"], found["version"]) == (2, 2)
+    assert found["updated_at"] > found["created_at"]
+
+
+async def test_a_document_that_is_saved_for_the_first_time_has_version_1(pupils: Collection) -> None:
+    await Pupil(name="Jane", words="").save()
+    assert (await stored(pupils))["version"] == 1
+
+
+async def test_a_change_through_the_service_is_a_new_revision_and_saving_changes_a_new_version(
+    pupils: Collection,
+) -> None:
+    await Revised(name="Jane", words="").insert()
+    mine, theirs = await Revised.find_one({}), await Revised.find_one({})
+    assert mine is not None
+    assert theirs is not None
+    mine.points = 1
+    await mine.save_changes()
+    assert (await stored(pupils))["version"] == 2
+    theirs.points = 2
+    with pytest.raises(RevisionIdWasChanged):
+        await theirs.save_changes()
+    await Revised.change({}, changes={"points": 3}, shape=PupilRead)
+    mine.name = "Joan"
+    with pytest.raises(RevisionIdWasChanged):
+        await mine.save_changes()
+    found = await stored(pupils)
+    assert (found["name"], found["points"], found["version"]) == ("Jane", 3, 3)
+
+
+async def test_who_saves_what_somebody_else_has_changed_gets_409() -> None:
+    app = FastAPI()
+    answer_with_problems(app)
+
+    @app.post("/")
+    async def save() -> None:
+        raise RevisionIdWasChanged
+
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://service") as client:
+        answer = await client.post("/")
+    assert (answer.status_code, answer.headers["Content-Type"]) == (409, "application/problem+json")
+    assert answer.json()["detail"].startswith("Somebody else has changed it")
+
+
+class NumberedFields(BaseModel):
+    number: Annotated[str, Indexed(unique=True)]
+
+
+class Numbered(StoredDocument, NumberedFields):
+    """A document with a unique field."""
+
+
+def test_409_is_described_where_an_index_is_unique_and_a_request_has_a_body() -> None:
+    app = FastAPI()
+
+    @app.post("/", tags=["numbered"])
+    @app.put("/", tags=["numbered"])
+    async def store(numbered: NumberedFields) -> None:
+        pass
+
+    @app.get("/", tags=["numbered"])
+    async def show() -> None:
+        pass
+
+    describe(app, {"numbered": Numbered})
+    path = app.openapi()["paths"]["/"]
+    assert "409" not in path["get"]["responses"]
+    for method in ("post", "put"):
+        example = path[method]["responses"]["409"]["content"]["application/problem+json"]["example"]
+        assert Problem.model_validate(example, extra="forbid", strict=True).title == "Conflict"
