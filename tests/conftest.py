@@ -15,14 +15,12 @@ from students_api.database import Database, open_database
 from students_api.main import create_app
 from students_api.mongod import LocalMongod, find_mongod
 from students_api.settings import Settings, StartUpError
-from students_api.students.student import StudentFields
+from tests.resources import NO_ID, RESOURCES, STUDENTS, Resource
 from tests.service import Service
 
 # The declared examples, so that a field that a school adds is in every test from the start.
-JANE: dict[str, Any] = {
-    name: field.examples[0] if field.examples else None for name, field in StudentFields.model_fields.items()
-}
-NO_STUDENT = "5eb7cf5a86d9755df3a6c593"
+JANE: dict[str, Any] = STUDENTS.body
+NO_STUDENT = NO_ID
 
 ON_CI = os.environ.get("CI") == "true"
 
@@ -70,7 +68,7 @@ async def real_database(mongodb_url: str) -> AsyncIterator[Database]:
 def database(request: pytest.FixtureRequest) -> Database:
     """An empty database: in memory first, then on a real mongod."""
     if request.param == "mongomock":
-        return cast("Database", AsyncMongoMockClient()["college"])
+        return cast("Database", AsyncMongoMockClient(tz_aware=True)["college"])
     return cast("Database", request.getfixturevalue("real_database"))
 
 
@@ -102,6 +100,26 @@ async def real_client(real_database: Database) -> AsyncIterator[httpx2.AsyncClie
     """A client of the application on an empty database of a real mongod."""
     async with client_of(real_database) as client:
         yield client
+
+
+@pytest.fixture(params=RESOURCES, ids=str)
+def resource(request: pytest.FixtureRequest) -> Resource:
+    """Each resource of the service: what states the contract of any of them takes this."""
+    return cast("Resource", request.param)
+
+
+@pytest.fixture
+async def item(client: httpx2.AsyncClient, resource: Resource) -> dict[str, Any]:
+    """A stored one of the resource, as the service answered it."""
+    answer = await client.post(resource.path, json=resource.body)
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+@pytest.fixture
+async def items(client: httpx2.AsyncClient, resource: Resource) -> list[dict[str, Any]]:
+    """Several of them, in the order of their creation."""
+    return [(await client.post(resource.path, json=body)).json() for body in resource.bodies(6)]
 
 
 @pytest.fixture
