@@ -8,20 +8,19 @@ from typing import Any, cast
 
 import httpx2
 import pytest
+from beanie import View
 from fastapi import FastAPI
 
 from students_api.database import Database, open_database
-from students_api.main import create_app
+from students_api.main import MODELS, create_app
 from students_api.mongod import LocalMongod, find_mongod
 from students_api.settings import Settings, StartUpError
-from students_api.students.student import StudentFields
+from tests.resources import NO_ID, RESOURCES, STUDENTS, Resource
 from tests.service import Service
 
 # The declared examples, so that a field that a school adds is in every test from the start.
-JANE: dict[str, Any] = {
-    name: field.examples[0] if field.examples else None for name, field in StudentFields.model_fields.items()
-}
-NO_STUDENT = "5eb7cf5a86d9755df3a6c593"
+JANE: dict[str, Any] = STUDENTS.body
+NO_STUDENT = NO_ID
 
 ON_CI = os.environ.get("CI") == "true"
 
@@ -60,7 +59,8 @@ def mongodb_url(mongod_program: Path, tmp_path_factory: pytest.TempPathFactory) 
 async def real_database(mongodb_url: str) -> AsyncIterator[Database]:
     """An empty database on a real mongod."""
     async with open_database(mongodb_url, Settings().model_copy(update={"pool_size": 8})) as database:
-        for name in await database.list_collection_names(filter={"name": {"$not": {"$regex": "^system\\."}}}):
+        stored = {"type": "collection", "name": {"$not": {"$regex": "^system\\."}}}
+        for name in await database.list_collection_names(filter=stored):
             await database[name].delete_many({})  # which takes less time than to drop it and to build its indexes again
         yield database
 
@@ -69,9 +69,14 @@ def in_memory() -> Database:
     """An empty database in memory."""
     from mongomock_motor import AsyncMongoMockClient  # noqa: PLC0415  # it imports Motor, which Beanie 2 goes without
 
-    database: Any = AsyncMongoMockClient()["college"]
+    database: Any = AsyncMongoMockClient(tz_aware=True)["college"]
     names = database.list_collection_names
-    database.list_collection_names = lambda **_: names()  # Beanie 2 gives options that it does not take
+
+    async def with_views(**_: object) -> list[str]:
+        """Without the options, which mongomock does not take; it has no views, and Beanie makes none that are there."""
+        return [*await names(), *(view.get_settings().name for view in MODELS if issubclass(view, View))]
+
+    database.list_collection_names = with_views
     return cast("Database", database)
 
 
@@ -111,6 +116,26 @@ async def real_client(real_database: Database) -> AsyncIterator[httpx2.AsyncClie
     """A client of the application on an empty database of a real mongod."""
     async with client_of(real_database) as client:
         yield client
+
+
+@pytest.fixture(params=RESOURCES, ids=str)
+def resource(request: pytest.FixtureRequest) -> Resource:
+    """Each resource of the service: what states the contract of any of them takes this."""
+    return cast("Resource", request.param)
+
+
+@pytest.fixture
+async def item(client: httpx2.AsyncClient, resource: Resource) -> dict[str, Any]:
+    """A stored one of the resource, as the service answered it."""
+    answer = await client.post(resource.path, json=resource.body)
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+@pytest.fixture
+async def items(client: httpx2.AsyncClient, resource: Resource) -> list[dict[str, Any]]:
+    """Several of them, in the order of their creation."""
+    return [(await client.post(resource.path, json=body)).json() for body in resource.bodies(6)]
 
 
 @pytest.fixture

@@ -10,15 +10,23 @@ import pytest
 from students_api.documentation import CONTENT_SECURITY_POLICY
 from students_api.main import create_app
 from students_api.problems import Problem, ValidationProblem
-from students_api.students.student import StudentFields
+from tests.resources import RESOURCES, Resource
 
+OPERATIONS = {
+    "create": ("/", "post"),
+    "list": ("/", "get"),
+    "get": ("/{id}", "get"),
+    "update": ("/{id}", "put"),
+    "patch": ("/{id}", "patch"),
+    "delete": ("/{id}", "delete"),
+}
 ERRORS = {
-    "create_student": {"406", "408", "413", "415"},
-    "list_students": {"406"},
-    "get_student": {"404", "406"},
-    "update_student": {"404", "406", "412", "408", "413", "415"},
-    "patch_student": {"404", "406", "412", "408", "413", "415"},
-    "delete_student": {"404", "412"},
+    "create": {"406", "408", "413", "415"},
+    "list": {"406"},
+    "get": {"404", "406"},
+    "update": {"404", "406", "412", "408", "413", "415"},
+    "patch": {"404", "406", "412", "408", "413", "415"},
+    "delete": {"404", "412"},
 }
 
 
@@ -27,16 +35,24 @@ def document() -> dict[str, Any]:
     return create_app().openapi()
 
 
-def operations(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    return {operation["operationId"]: operation for path in document["paths"].values() for operation in path.values()}
+def operations(document: dict[str, Any], resource: Resource) -> dict[str, dict[str, Any]]:
+    return {name: document["paths"][f"{resource.prefix}{path}"][method] for name, (path, method) in OPERATIONS.items()}
 
 
-def test_it_describes_the_students_routes_and_nothing_else(document: dict[str, Any]) -> None:
-    assert {path: set(methods) for path, methods in document["paths"].items()} == {
-        "/students/": {"post", "get"},
-        "/students/{id}": {"get", "put", "patch", "delete"},
+def test_it_describes_the_routes_of_the_resources_and_nothing_else(document: dict[str, Any]) -> None:
+    assert {(path, method) for path, methods in document["paths"].items() for method in methods} == {
+        (f"{resource.prefix}{path}", method) for resource in RESOURCES for path, method in OPERATIONS.values()
     }
-    assert set(operations(document)) == {
+
+
+def test_the_names_of_the_operations_differ_and_those_on_students_are_the_clients(document: dict[str, Any]) -> None:
+    names = {
+        (path, method): operation["operationId"]
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    }
+    assert len(set(names.values())) == len(names)
+    assert {name for (path, _), name in names.items() if path.startswith("/students/")} == {
         "create_student",
         "list_students",
         "get_student",
@@ -46,36 +62,40 @@ def test_it_describes_the_students_routes_and_nothing_else(document: dict[str, A
     }
 
 
-def test_every_operation_has_a_summary_a_description_a_tag_and_its_errors(document: dict[str, Any]) -> None:
-    for name, operation in operations(document).items():
+def test_every_operation_has_a_summary_a_description_a_tag_and_its_errors(
+    document: dict[str, Any], resource: Resource
+) -> None:
+    for name, operation in operations(document, resource).items():
         assert operation["summary"], name
         assert operation["description"], name
-        assert operation["tags"] == ["students"], name
+        assert operation["tags"] == [resource.tag], name
         errors = {status for status in operation["responses"] if status >= "400"}
-        assert errors == ERRORS[name] | {"422", "500", "503"}, name
+        taken = {"409"} if resource.unique and "requestBody" in operation else set()
+        assert errors == ERRORS[name] | taken | {"422", "500", "503"}, name
         for status in errors:
             assert list(operation["responses"][status]["content"]) == ["application/problem+json"], name
 
 
-def test_every_problem_has_an_example_that_is_one(document: dict[str, Any]) -> None:
-    for path, methods in document["paths"].items():
-        for name, operation in methods.items():
-            for status, response in operation["responses"].items():
-                if status < "400":
-                    continue
-                content = response["content"]["application/problem+json"]
-                shape = {"422": ValidationProblem}.get(status, Problem)
-                assert content["schema"] == {"$ref": f"#/components/schemas/{shape.__name__}"}
-                example = shape.model_validate(content["example"], extra="forbid", strict=True)
-                assert (str(example.status), example.title) == (status, HTTPStatus(int(status)).phrase)
-                assert example.instance.startswith(path.split("{")[0])
-                assert (example.outcome == "unknown") == (status == "503" and name != "get")
+def test_every_problem_has_an_example_that_is_one(document: dict[str, Any], resource: Resource) -> None:
+    for name, operation in operations(document, resource).items():
+        for status, response in operation["responses"].items():
+            if status < "400":
+                continue
+            content = response["content"]["application/problem+json"]
+            shape = {"422": ValidationProblem}.get(status, Problem)
+            assert content["schema"] == {"$ref": f"#/components/schemas/{shape.__name__}"}
+            example = shape.model_validate(content["example"], extra="forbid", strict=True)
+            assert (str(example.status), example.title) == (status, HTTPStatus(int(status)).phrase)
+            assert example.instance.startswith(resource.path)
+            assert (example.outcome == "unknown") == (status == "503" and name not in {"list", "get"})
 
 
-def test_every_header_of_an_answer_has_a_description_and_an_example(document: dict[str, Any]) -> None:
+def test_every_header_of_an_answer_has_a_description_and_an_example(
+    document: dict[str, Any], resource: Resource
+) -> None:
     headers = {
         (name, status): response["headers"]
-        for name, operation in operations(document).items()
+        for name, operation in operations(document, resource).items()
         for status, response in operation["responses"].items()
     }
     for described in headers.values():
@@ -84,42 +104,56 @@ def test_every_header_of_an_answer_has_a_description_and_an_example(document: di
             assert header["description"]
             assert header["example"]
     assert {key for key, described in headers.items() if "ETag" in described} == {
-        ("create_student", "201"),
-        *(("get_student", status) for status in ("200", "304")),
-        *((name, status) for name in ("update_student", "patch_student") for status in ("200", "412")),
-        ("delete_student", "412"),
+        ("create", "201"),
+        *(("get", status) for status in ("200", "304")),
+        *((name, status) for name in ("update", "patch") for status in ("200", "412")),
+        ("delete", "412"),
     }
-    assert "Location" in headers["create_student", "201"]
-    assert "Link" in headers["list_students", "200"]
-    assert "Accept" in headers["create_student", "415"]
+    assert "Location" in headers["create", "201"]
+    assert "Link" in headers["list", "200"]
+    assert "Accept" in headers["create", "415"]
     assert all("Retry-After" in described for (_, status), described in headers.items() if status == "503")
 
 
-def test_a_patch_is_described_in_both_forms(document: dict[str, Any]) -> None:
-    bodies = {
-        name: list(one["requestBody"]["content"]) for name, one in operations(document).items() if "requestBody" in one
-    }
-    assert bodies["patch_student"] == ["application/json", "application/merge-patch+json"]
-    assert bodies["update_student"] == bodies["create_student"] == ["application/json"]
+def test_a_patch_is_described_in_both_forms(document: dict[str, Any], resource: Resource) -> None:
+    described = operations(document, resource)
+    bodies = {name: list(described[name]["requestBody"]["content"]) for name in ("create", "update", "patch")}
+    assert bodies["patch"] == ["application/json", "application/merge-patch+json"]
+    assert bodies["update"] == bodies["create"] == ["application/json"]
 
 
-def test_every_parameter_and_property_has_a_description_and_an_example(document: dict[str, Any]) -> None:
-    for name, operation in operations(document).items():
+def test_every_parameter_has_a_description_and_an_example(document: dict[str, Any], resource: Resource) -> None:
+    without = {name for name, field in resource.create.model_fields.items() if not field.examples}
+    for name, operation in operations(document, resource).items():
         for parameter in operation.get("parameters", []):
             assert parameter["description"], name
-            assert parameter["schema"]["examples"], name
+            field, _ = resource.query.filters.get(parameter["name"], ("", ""))
+            assert parameter["schema"]["examples"] or field in without, name
+
+
+def test_every_property_has_the_description_and_the_examples_of_its_field(
+    document: dict[str, Any], resource: Resource
+) -> None:
+    for shape in (resource.create, resource.update, resource.read):
+        properties = document["components"]["schemas"][shape.__name__]["properties"]
+        assert [name for name in properties if name != "id"] == resource.fields
+        for name, field in resource.create.model_fields.items():
+            assert properties[name].get("description") == field.description, (shape, name)
+            assert properties[name].get("examples") == field.examples, (shape, name)
+
+
+def test_the_fields_of_a_student_are_described(document: dict[str, Any]) -> None:
     for shape in ("StudentCreate", "StudentUpdate", "StudentRead"):
         properties = document["components"]["schemas"][shape]["properties"]
-        assert set(properties) - {"id"} == set(StudentFields.model_fields)
         for name in ("name", "email", "course", "gpa"):
             assert properties[name]["description"], (shape, name)
             assert properties[name]["examples"], (shape, name)
     assert document["components"]["schemas"]["StudentCreate"]["properties"]["name"]["examples"] == ["Jane Doe"]
 
 
-def test_a_student_in_an_answer_has_exactly_the_contracts_keys(document: dict[str, Any]) -> None:
-    read = document["components"]["schemas"]["StudentRead"]
-    assert list(read["properties"]) == read["required"] == ["id", *StudentFields.model_fields]
+def test_what_is_answered_has_exactly_the_contracts_keys(document: dict[str, Any], resource: Resource) -> None:
+    read = document["components"]["schemas"][resource.read.__name__]
+    assert list(read["properties"]) == read["required"] == ["id", *resource.fields]
 
 
 def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:

@@ -16,6 +16,7 @@ from students_api.check import check_database
 from students_api.database import Database
 from students_api.students.student import Student
 from tests.conftest import JANE, client_of
+from tests.resources import Resource
 
 STORED_AND_SERVED = {
     "an integer": (9, 9),
@@ -49,52 +50,57 @@ STORED_AND_SERVED = {
 
 
 @pytest.mark.mongod
-@pytest.mark.parametrize("field", ["name", "email", "course", "gpa"])
 @pytest.mark.parametrize(("stored", "served"), STORED_AND_SERVED.values(), ids=STORED_AND_SERVED)
 async def test_what_breaks_the_rules_is_served_as_it_is_or_null_where_json_has_no_such_value(
-    real_client: httpx2.AsyncClient, real_database: Database, field: str, stored: object, served: object
+    real_client: httpx2.AsyncClient, resource: Resource, real_database: Database, stored: object, served: object
 ) -> None:
-    student_id = ObjectId()
-    await real_database["students"].insert_one({"_id": student_id, **JANE, field: stored})
-    expected = {"id": str(student_id), **JANE, field: served}
-    one = await real_client.get(f"/students/{student_id}")
-    assert (one.status_code, one.json()) == (200, expected)
-    assert (await real_client.get("/students/")).json() == {"students": [expected], "next_cursor": None}
-    mended = await real_client.put(f"/students/{student_id}", json={field: JANE[field]})
-    assert (mended.status_code, mended.json()) == (200, {"id": str(student_id), **JANE})
+    collection = resource.collection(real_database)
+    for field in resource.plain:
+        (document,) = resource.documents(1, **{field: stored})
+        await collection.insert_one(document)
+        path = f"{resource.path}{document['_id']}"
+        expected = {"id": str(document["_id"]), **resource.body, field: served}
+        one = await real_client.get(path)
+        assert (one.status_code, one.json()) == (200, expected)
+        assert await resource.listed(real_client) == [expected]
+        value = next(value for value in resource.values[field] if value is not None)
+        mended = await real_client.put(path, json={field: value})
+        assert (mended.status_code, mended.json()) == (200, expected | {field: value})
+        await collection.delete_many({})
 
 
-@pytest.mark.parametrize("field", ["name", "email", "course", "gpa"])
-async def test_a_missing_field_is_null(client: httpx2.AsyncClient, database: Database, field: str) -> None:
-    student_id = ObjectId()
-    stored = {"_id": student_id, **JANE}
-    del stored[field]
-    await database["students"].insert_one(stored)
-    expected = {"id": str(student_id), **JANE, field: None}
-    assert (await client.get(f"/students/{student_id}")).json() == expected
-    assert (await client.get("/students/")).json() == {"students": [expected], "next_cursor": None}
+async def test_a_missing_field_is_null(client: httpx2.AsyncClient, resource: Resource, database: Database) -> None:
+    for field in resource.fields:
+        (document,) = resource.documents(1)
+        del document[field]
+        await resource.collection(database).insert_one(document)
+        expected = {"id": str(document["_id"]), **resource.body, field: None}
+        assert (await client.get(f"{resource.path}{document['_id']}")).json() == expected
+        assert await resource.listed(client) == [expected]
+        await resource.collection(database).delete_many({})
 
 
 async def test_an_update_of_a_document_that_breaks_a_rule_elsewhere_answers_it(
-    client: httpx2.AsyncClient, database: Database
+    client: httpx2.AsyncClient, resource: Resource, database: Database
 ) -> None:
-    student_id = ObjectId()
-    await database["students"].insert_one({"_id": student_id, "name": "Jane Doe", "gpa": 9})
-    answer = await client.put(f"/students/{student_id}", json={"course": "Physics"})
-    known = {"id": str(student_id), "name": "Jane Doe", "course": "Physics", "gpa": 9}
-    expected = dict.fromkeys(JANE) | known
-    assert (answer.status_code, answer.json()) == (200, expected)
+    for change in resource.changes:
+        broken = {field: {"a": 9} for field in resource.plain if field not in change}
+        id_ = ObjectId()
+        await resource.collection(database).insert_one({"_id": id_, **broken})
+        answer = await client.put(f"{resource.path}{id_}", json=change)
+        expected = {"id": str(id_), **dict.fromkeys(resource.fields), **broken, **change}
+        assert (answer.status_code, answer.json()) == (200, expected)
+        await resource.collection(database).delete_many({})
 
 
 @pytest.mark.mongod
 async def test_ids_that_are_no_object_ids_do_not_break_the_list(
-    real_client: httpx2.AsyncClient, real_database: Database
+    real_client: httpx2.AsyncClient, resource: Resource, real_database: Database
 ) -> None:
     ids: list[Any] = [1, "s1", ObjectId(), datetime(2001, 2, 3, tzinfo=UTC)]
-    for student_id in ids:
-        await real_database["students"].insert_one({"_id": student_id, **JANE})
-    students = (await real_client.get("/students/")).json()["students"]
-    assert [student["id"] for student in students] == [1, "s1", str(ids[2]), None]
+    for id_, document in zip(ids, resource.documents(4), strict=True):
+        await resource.collection(real_database).insert_one(document | {"_id": id_})
+    assert [one["id"] for one in await resource.listed(real_client)] == [1, "s1", str(ids[2]), None]
 
 
 @pytest.mark.mongod
@@ -150,9 +156,10 @@ async def test_a_collection_of_nothing_but_such_documents_is_listed_counted_chec
     real_client: httpx2.AsyncClient, real_database: Database
 ) -> None:
     students = real_database["students"]
-    broken = {ObjectId(): {name: value for name, value in JANE.items() if name != field} for field in JANE}
-    wrong = dict(zip(broken, JANE, strict=True))
-    for field, (kind, (stored, _)) in product(JANE, STORED_AND_SERVED.items()):
+    fields = ["name", "email", "course", "gpa"]
+    broken = {ObjectId(): {name: value for name, value in JANE.items() if name != field} for field in fields}
+    wrong = dict(zip(broken, fields, strict=True))
+    for field, (kind, (stored, _)) in product(fields, STORED_AND_SERVED.items()):
         if not (field in {"name", "course"} and kind == "text"):
             broken[key := ObjectId()] = JANE | {field: stored}
             wrong[key] = field
@@ -219,16 +226,22 @@ ODD_VERSIONS = {
 @pytest.mark.parametrize("version", ODD_VERSIONS.values(), ids=ODD_VERSIONS)
 @pytest.mark.parametrize("conditional", [False, True])
 async def test_a_version_that_is_none_is_mended_by_an_update_and_keeps_writers_apart(
-    real_client: httpx2.AsyncClient, real_database: Database, version: object, *, conditional: bool
+    real_client: httpx2.AsyncClient,
+    resource: Resource,
+    real_database: Database,
+    version: object,
+    *,
+    conditional: bool,
 ) -> None:
-    student_id = ObjectId()
-    await real_database["students"].insert_one({"_id": student_id, **JANE, "version": version})
-    path, known = f"/students/{student_id}", {"If-Match": '"0"'}
+    (document,) = resource.documents(1, version=version)
+    await resource.collection(real_database).insert_one(document)
+    path, change, known = f"{resource.path}{document['_id']}", resource.changes[0], {"If-Match": '"0"'}
+    expected = {"id": str(document["_id"]), **resource.body, **change}
     assert (await real_client.get(path)).headers["ETag"] == '"0"'
-    changed = await real_client.put(path, json={"gpa": 1}, headers=known if conditional else {})
-    assert (changed.status_code, changed.headers["ETag"], changed.json()["gpa"]) == (200, '"1"', 1)
-    assert (await real_client.put(path, json={"gpa": 2}, headers=known)).status_code == 412
-    again = await real_client.put(path, json={"gpa": 3}, headers={"If-Match": '"1"'})
+    changed = await real_client.put(path, json=change, headers=known if conditional else {})
+    assert (changed.status_code, changed.headers["ETag"], changed.json()) == (200, '"1"', expected)
+    assert (await real_client.put(path, json=change, headers=known)).status_code == 412
+    again = await real_client.put(path, json=change, headers={"If-Match": '"1"'})
     assert (again.status_code, again.headers["ETag"]) == (200, '"2"')
     assert (await real_client.delete(path, headers=known)).status_code == 412
     assert (await real_client.delete(path, headers={"If-Match": '"2"'})).status_code == 204
@@ -236,31 +249,36 @@ async def test_a_version_that_is_none_is_mended_by_an_update_and_keeps_writers_a
 
 @pytest.mark.mongod
 @pytest.mark.parametrize(
-    ("stored", "before", "after"),
-    [({}, 0, 1), ({"version": 0}, 0, 1), ({"version": Int64(7)}, 7, 8), ({"version": 1.5}, 1, 2),
-     ({"version": Decimal128("4")}, 4, 5), ({"version": 2**63 - 2}, 2**63 - 2, 0)],
+    ("stored", "counted"),
+    [({}, (0, 1)), ({"version": 0}, (0, 1)), ({"version": Int64(7)}, (7, 8)), ({"version": 1.5}, (1, 2)),
+     ({"version": Decimal128("4")}, (4, 5)), ({"version": 2**63 - 2}, (2**63 - 2, 0))],
     ids=str,
 )  # fmt: skip
 async def test_a_version_is_counted_on_whatever_number_it_is(
-    real_client: httpx2.AsyncClient, real_database: Database, stored: dict[str, Any], before: int, after: int
+    real_client: httpx2.AsyncClient,
+    resource: Resource,
+    real_database: Database,
+    stored: dict[str, Any],
+    counted: tuple[int, int],
 ) -> None:
-    student_id = ObjectId()
-    await real_database["students"].insert_one({"_id": student_id, **JANE, **stored})
-    path = f"/students/{student_id}"
-    etag = (await real_client.get(path)).headers["ETag"]
-    assert etag == f'"{before}"'
-    changed = await real_client.put(path, json={"gpa": 1}, headers={"If-Match": etag})
-    assert (changed.status_code, changed.headers["ETag"]) == (200, f'"{after}"')
+    before, after = (f'"{version}"' for version in counted)
+    (document,) = resource.documents(1, **stored)
+    await resource.collection(real_database).insert_one(document)
+    path = f"{resource.path}{document['_id']}"
+    assert (await real_client.get(path)).headers["ETag"] == before
+    changed = await real_client.put(path, json=resource.changes[0], headers={"If-Match": before})
+    assert (changed.status_code, changed.headers["ETag"]) == (200, after)
 
 
 @pytest.mark.mongod
-async def test_two_who_mend_one_version_at_once_both_go_through(
-    real_client: httpx2.AsyncClient, real_database: Database
+async def test_several_who_mend_one_version_at_once_all_go_through(
+    real_client: httpx2.AsyncClient, resource: Resource, real_database: Database
 ) -> None:
     for _ in range(20):
-        student_id = ObjectId()
-        await real_database["students"].insert_one({"_id": student_id, **JANE, "version": "three"})
-        changes = [real_client.put(f"/students/{student_id}", json={"gpa": gpa}) for gpa in (1, 2, 3, 4)]
-        answers = await asyncio.gather(*changes)
+        (document,) = resource.documents(1, version="three")
+        await resource.collection(real_database).insert_one(document)
+        path = f"{resource.path}{document['_id']}"
+        answers = await asyncio.gather(*[real_client.put(path, json=resource.changes[0]) for _ in range(4)])
         assert [answer.status_code for answer in answers] == [200] * 4
         assert sorted(answer.headers["ETag"] for answer in answers) == ['"1"', '"2"', '"3"', '"4"']
+        await resource.collection(real_database).delete_many({})

@@ -1,0 +1,190 @@
+"""What the tests know of each resource: all of it is read off the code, so that a new one is in them from the start."""
+
+import random
+from collections.abc import Iterable
+from functools import cached_property
+from types import ModuleType
+from typing import Any, get_type_hints
+from uuid import UUID
+
+import httpx2
+from bson import ObjectId
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, ValidationError
+
+from students_api import main
+from students_api.database import Database, encoded
+from students_api.indexes import declared_indexes
+from students_api.listing import ListQuery
+
+NO_ID = "5eb7cf5a86d9755df3a6c593"
+"""An id that nothing has."""
+
+DAYS = [f"2001-02-0{number}" for number in range(1, 9)]
+WORDS = ["Alpha", "Beta", "Gamma", "Delta", "Epsilon", "Zeta", "Eta", "Theta"]
+
+
+class Resource:
+    """A resource: where it is, what it stores and in which shapes it speaks."""
+
+    def __init__(self, package: ModuleType) -> None:
+        self.prefix: str = package.router.prefix
+        self.path = f"{self.prefix}/"
+        self.document = package.DOCUMENTS[0]
+        self.tag: str = package.router.tags[0]
+        routes = {
+            (method, route.path.removeprefix(self.prefix)): route
+            for route in package.router.routes
+            if isinstance(route, APIRoute)
+            for method in route.methods or ()
+        }
+        self.create = _parameter(routes["POST", "/"], BaseModel)
+        self.update = _parameter(routes["PUT", "/{id}"], BaseModel)
+        self.query = _parameter(routes["GET", "/"], ListQuery)
+        self.read: type[BaseModel] = routes["GET", "/{id}"].response_model
+        self.page: type[BaseModel] = routes["GET", "/"].response_model
+        self.items = next(iter(self.page.model_fields))
+        """The key of a page that holds the items."""
+        self.fields = list(self.create.model_fields)
+        own = {name for name in self.unique if not self.create.model_fields[name].is_required()}
+        self.body = example(self.create, without=own)  # so that it can be stored again and again
+
+    def __repr__(self) -> str:
+        return self.prefix.strip("/")
+
+    @cached_property
+    def plain(self) -> list[str]:
+        """The fields of text and of numbers."""
+        kinds = {name: _kind(self.create, name) for name in self.fields}
+        return [
+            name
+            for name, kind in kinds.items()
+            if kind.get("format", kind.get("type")) in {"string", "email", "integer", "number"} and "enum" not in kind
+        ]
+
+    @cached_property
+    def unique(self) -> set[str]:
+        """The fields that are different in each document."""
+        keys = [index.keys for index in declared_indexes(self.document) if index.options.get("unique")]
+        return {str(name) for each in keys for name, _ in each}
+
+    @cached_property
+    def values(self) -> dict[str, list[Any]]:
+        """Valid values of each field, no two the same; the first is the body's."""
+        return {name: self._valid(name, candidates(self.create, name)) for name in self.fields}
+
+    def _valid(self, name: str, values: list[Any]) -> list[Any]:
+        found = [self.body[name]]
+        for value in values:
+            try:
+                valid = self.create.model_validate(self.body | {name: value}).model_dump(mode="json")[name]
+            except ValidationError:
+                continue
+            found += [] if valid in found else [valid]
+        return found
+
+    @cached_property
+    def changes(self) -> list[dict[str, Any]]:
+        """Updates of the body, each of one field and each of another."""
+        others = {name: [value for value in values[1:] if value is not None] for name, values in self.values.items()}
+        return [{name: values[0]} for name, values in others.items() if values]
+
+    @cached_property
+    def wrong(self) -> dict[str, Any]:
+        """A change that breaks a rule."""
+        return {self.fields[0]: [[[]]]}
+
+    def bodies(self, count: int) -> list[dict[str, Any]]:
+        """Bodies that differ, with some values in several of them; the first is that of the examples."""
+        chance = random.Random(1)
+        chosen = [
+            {
+                name: values[number] if name in self.unique else chance.choice(values[:3])
+                for name, values in self.values.items()
+            }
+            for number in range(1, count)
+        ]
+        return [self.body, *chosen]
+
+    def documents(self, count: int, **more: Any) -> list[dict[str, Any]]:
+        """Documents as another program stores them: of the body, and with what is given."""
+        whole = encoded(self.document, self.create.model_validate(self.body).model_dump())
+        others = [dict.fromkeys(self.unique, str(number)) for number in range(1, count)]
+        return [{"_id": ObjectId(), **whole, **own, **more} for own in [{}, *others]]
+
+    def collection(self, database: Database) -> Any:
+        """Where the documents are."""
+        return database[self.document.get_collection_name()]
+
+    async def listed(self, client: httpx2.AsyncClient, **query: Any) -> list[dict[str, Any]]:
+        """The items on a page."""
+        answer = await client.get(self.path, params=query)
+        assert answer.status_code == 200, answer.text
+        found: list[dict[str, Any]] = answer.json()[self.items]
+        return found
+
+    async def walk(self, client: httpx2.AsyncClient, **query: Any) -> list[dict[str, Any]]:
+        """Everything on every page, by cursor."""
+        seen: list[dict[str, Any]] = []
+        for _ in range(200):
+            answer = await client.get(self.path, params=query)
+            assert answer.status_code == 200, answer.text
+            page = answer.json()
+            seen += page[self.items]
+            if page["next_cursor"] is None:
+                return seen
+            assert len(page[self.items]) == query["limit"]
+            query["cursor"] = page["next_cursor"]
+        raise AssertionError("no end")
+
+
+def example(shape: type[BaseModel], without: Iterable[str] = ()) -> dict[str, Any]:
+    """A body of the examples that the fields declare, as JSON gives it back; a field without one has its default."""
+    given = {
+        name: field.examples[0] if field.examples else candidates(shape, name)[0]
+        for name, field in shape.model_fields.items()
+        if (field.examples or field.is_required()) and name not in without
+    }
+    return shape.model_validate(given).model_dump(mode="json")
+
+
+def candidates(shape: type[BaseModel], name: str) -> list[Any]:
+    """Values in JSON that a field may take: its examples, and others that its schema suggests."""
+    return [*(shape.model_fields[name].examples or []), *_suggested(_kind(shape, name))]
+
+
+def _kind(shape: type[BaseModel], name: str) -> dict[str, Any]:
+    """The schema of a field that is not null."""
+    schema = shape.model_json_schema()
+    kind: dict[str, Any] = schema["properties"][name]
+    for _ in range(2):  # what is optional may refer to what is defined apart
+        kind = next((each for each in kind.get("anyOf", []) if each != {"type": "null"}), kind)
+        kind = schema["$defs"][kind["$ref"].rpartition("/")[2]] if "$ref" in kind else kind
+    return kind
+
+
+def _suggested(kind: dict[str, Any]) -> list[Any]:
+    low = kind.get("minimum", kind.get("exclusiveMinimum", 0))
+    high = kind.get("maximum", kind.get("exclusiveMaximum", low + 8))
+    suggested: dict[str, list[Any]] = {
+        "boolean": [True, False],
+        "integer": list(range(int(low), int(high) + 1))[:9],
+        "number": [low + (high - low) * eighth / 8 for eighth in range(9)],
+        "string": WORDS,
+        "date": DAYS,
+        "date-time": [f"{day}T04:05:06Z" for day in DAYS],
+        "email": [f"{word.lower()}@example.com" for word in WORDS],
+        "uri": [f"https://example.com/{word}" for word in WORDS],
+        "uuid": [str(UUID(int=number)) for number in range(1, 9)],
+    }
+    return kind.get("enum") or suggested.get(kind.get("format", kind.get("type", "")), [])
+
+
+def _parameter(route: APIRoute, base: type[Any]) -> Any:
+    """The class of the handler's parameter that is of this kind."""
+    hints = get_type_hints(route.endpoint).values()
+    return next(hint for hint in hints if isinstance(hint, type) and issubclass(hint, base))
+
+
+RESOURCES = [Resource(package) for package in main.RESOURCES]
+STUDENTS = next(resource for resource in RESOURCES if resource.prefix == "/students")
