@@ -85,7 +85,7 @@ async def test_a_url_that_cannot_be_used_is_a_clear_error(url: str) -> None:
 
 @pytest.mark.mongod
 async def test_the_document_after_an_update_is_read_through_the_projection(real_database: Database) -> None:
-    await init_beanie(real_database, document_models=[Student])
+    await init_beanie(real_database, document_models=[Student], skip_indexes=True)
     await real_database["students"].insert_one({"_id": 1, "gpa": 9})
     query = Student.find_one({"_id": 1}, projection_model=StudentRead)
     after = await query.update(Set({"name": "Jane"}), response_type=UpdateResponse.NEW_DOCUMENT)
@@ -95,7 +95,7 @@ async def test_the_document_after_an_update_is_read_through_the_projection(real_
 
 @pytest.mark.mongod
 async def test_updates_without_a_projection_are_beanies_own(real_database: Database) -> None:
-    await init_beanie(real_database, document_models=[Student])
+    await init_beanie(real_database, document_models=[Student], skip_indexes=True)
     jane = await Student.model_validate(JANE).insert()
     new = UpdateResponse.NEW_DOCUMENT
     after = await Student.find_one(Student.id == jane.id).update(Set({"gpa": 1}), response_type=new)
