@@ -235,6 +235,7 @@ async def test_check_names_each_thing_that_is_wrong_and_exits_with_1(
     assert await real_database["students"].index_information() == {"_id_": {"v": 2, "key": [("_id", 1)]}}
 
 
+@pytest.mark.slow
 def test_motor_has_as_many_threads_as_the_pool_has_connections() -> None:
     program = "import students_api.students.student, motor.frameworks.asyncio as motor; print(motor.max_workers)"
 
