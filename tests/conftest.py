@@ -8,11 +8,12 @@ from typing import Any, cast
 
 import httpx2
 import pytest
-from beanie import View
+from beanie import View, init_beanie
 from fastapi import FastAPI
 
 from students_api.database import Database, open_database
-from students_api.main import MODELS, create_app
+from students_api.indexes import create_indexes, missing_indexes
+from students_api.main import DOCUMENTS, MODELS, create_app
 from students_api.mongod import LocalMongod, find_mongod
 from students_api.settings import Settings, StartUpError
 from tests.resources import NO_ID, RESOURCES, STUDENTS, Resource
@@ -55,14 +56,21 @@ def mongodb_url(mongod_program: Path, tmp_path_factory: pytest.TempPathFactory) 
         yield url
 
 
-@pytest.fixture
-async def real_database(mongodb_url: str) -> AsyncIterator[Database]:
-    """An empty database on a real mongod."""
+@pytest.fixture(scope="session")
+async def shared_database(mongodb_url: str) -> AsyncIterator[Database]:
+    """The connections that the tests share; take `real_database`."""
     async with open_database(mongodb_url, Settings().model_copy(update={"pool_size": 8})) as database:
-        stored = {"type": "collection", "name": {"$not": {"$regex": "^system\\."}}}
-        for name in await database.list_collection_names(filter=stored):
-            await database[name].delete_many({})  # which takes less time than to drop it and to build its indexes again
         yield database
+
+
+@pytest.fixture
+async def real_database(shared_database: Database) -> Database:
+    """An empty database on a real mongod."""
+    stored = {"type": "collection", "name": {"$not": {"$regex": "^system\\."}}}
+    for name in await shared_database.list_collection_names(filter=stored):
+        # Which takes less time than to drop it and to build its indexes again.
+        await shared_database[name].delete_many({})
+    return shared_database
 
 
 def in_memory() -> Database:
@@ -80,12 +88,22 @@ def in_memory() -> Database:
     return cast("Database", database)
 
 
+@pytest.fixture
+def mock_database() -> Database:
+    """An empty database in memory."""
+    return in_memory()
+
+
 @pytest.fixture(params=["mongomock", pytest.param("mongod", marks=pytest.mark.mongod)])
-def database(request: pytest.FixtureRequest) -> Database:
-    """An empty database: in memory first, then on a real mongod."""
-    if request.param == "mongomock":
-        return in_memory()
-    return cast("Database", request.getfixturevalue("real_database"))
+def where(request: pytest.FixtureRequest) -> str:
+    """The MongoDB that a test runs on: in memory first, then a real one."""
+    return cast("str", request.param)
+
+
+@pytest.fixture
+def database(request: pytest.FixtureRequest, where: str) -> Database:
+    """An empty database, in memory first and then on a real mongod."""
+    return cast("Database", request.getfixturevalue("mock_database" if where == "mongomock" else "real_database"))
 
 
 @asynccontextmanager
@@ -104,18 +122,36 @@ def client_of(database: Database) -> AbstractAsyncContextManager[httpx2.AsyncCli
     return running(create_app(Settings(), open_deployment=lambda _: nullcontext(database)))
 
 
-@pytest.fixture
-async def client(database: Database) -> AsyncIterator[httpx2.AsyncClient]:
-    """A client of the application on an empty database, in memory first and then on a real mongod."""
-    async with client_of(database) as client:
+@pytest.fixture(scope="session")
+async def shared_client(shared_database: Database) -> AsyncIterator[httpx2.AsyncClient]:
+    """The application that the tests share, as its start takes longer than most of them; take `real_client`."""
+    async with client_of(shared_database) as client:
         yield client
 
 
 @pytest.fixture
-async def real_client(real_database: Database) -> AsyncIterator[httpx2.AsyncClient]:
+async def real_client(shared_client: httpx2.AsyncClient, real_database: Database) -> httpx2.AsyncClient:
     """A client of the application on an empty database of a real mongod."""
-    async with client_of(real_database) as client:
+    # As the application's start did: another test may have bound the documents elsewhere, or dropped an index.
+    await init_beanie(real_database, document_models=[*MODELS], skip_indexes=True)
+    for document in DOCUMENTS:
+        if await missing_indexes(document):
+            await create_indexes(document)
+    return shared_client
+
+
+@pytest.fixture
+async def mock_client(mock_database: Database) -> AsyncIterator[httpx2.AsyncClient]:
+    """A client of the application on an empty database in memory."""
+    async with client_of(mock_database) as client:
         yield client
+
+
+@pytest.fixture
+def client(request: pytest.FixtureRequest, where: str) -> httpx2.AsyncClient:
+    """A client of the application on an empty database, in memory first and then on a real mongod."""
+    name = "mock_client" if where == "mongomock" else "real_client"
+    return cast("httpx2.AsyncClient", request.getfixturevalue(name))
 
 
 @pytest.fixture(params=RESOURCES, ids=str)

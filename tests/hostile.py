@@ -19,6 +19,7 @@ from bson import Code, DBRef, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex
 
 from students_api import cursors
 from students_api.students.student import StudentQuery
+from tests.resources import STUDENTS
 
 CLOSED = 0
 MARK = "zq9MARK9qz"
@@ -27,7 +28,12 @@ MARK = "zq9MARK9qz"
 VICTIM = "65a1b2c3d4e5f60718293a4b"
 BYSTANDER = "65a1b2c3d4e5f60718293a4c"
 NOBODY = "65a1b2c3d4e5f60718293a4d"
-STUDENT: dict[str, Any] = {"name": "Hostile Hal", "email": "hal@example.com", "course": "Siegecraft", "gpa": 2.5}
+STUDENT: dict[str, Any] = STUDENTS.body | {
+    "name": "Hostile Hal",
+    "email": "hal@example.com",
+    "course": "Siegecraft",
+    "gpa": 2.5,
+}
 
 KIB = 1024
 LIMIT = 64 * KIB

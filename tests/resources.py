@@ -141,7 +141,7 @@ class Resource:
 def example(shape: type[BaseModel], without: Iterable[str] = ()) -> dict[str, Any]:
     """A body of the examples that the fields declare, as JSON gives it back; a field without one has its default."""
     given = {
-        name: field.examples[0] if field.examples else candidates(shape, name)[0]
+        name: next(iter(candidates(shape, name)), None)
         for name, field in shape.model_fields.items()
         if (field.examples or field.is_required()) and name not in without
     }

@@ -16,6 +16,7 @@ from students_api import migrate
 from students_api.database import ON_MOTOR, Database
 from students_api.settings import Settings
 from tests.conftest import JANE, client_of
+from tests.resources import RESOURCES
 from tests.service import Service, environment, free_port, run, wait_for
 
 NO_SERVER = "mongodb://127.0.0.1:1/"
@@ -61,7 +62,7 @@ def test_it_completes_in_the_shell(tmp_path: Path) -> None:
 def test_openapi_prints_the_document_without_a_database(tmp_path: Path) -> None:
     done = run("openapi", cwd=tmp_path, MONGODB_URL=NO_SERVER)
     assert done.returncode == 0
-    assert set(json.loads(done.stdout)["paths"]) == {"/students/", "/students/{id}"}
+    assert {"/students/", "/students/{id}"} <= set(json.loads(done.stdout)["paths"])
 
 
 @pytest.mark.parametrize(
@@ -191,7 +192,8 @@ async def test_check_finds_nothing_wrong_where_nothing_is(
     real_database: Database, mongodb_url: str, tmp_path: Path
 ) -> None:
     async with client_of(real_database) as client:
-        await client.post("/students/", json=JANE)
+        for resource in RESOURCES:
+            await client.post(resource.path, json=resource.body)
     await migrate.run(real_database, backward=False, distance=0)
     code, lines = await check(tmp_path, mongodb_url)
     assert code == 0, lines
@@ -199,8 +201,11 @@ async def test_check_finds_nothing_wrong_where_nothing_is(
         "ok     settings: all known",
         "ok     connection: MongoDB x, database college",
         "ok     migrations: none pending",
-        "ok     indexes of students: none missing",
-        "ok     documents of students: 0 of 1 break a rule",
+        *[
+            f"ok     {words}"
+            for name in [resource.document.get_collection_name() for resource in RESOURCES]
+            for words in (f"indexes of {name}: none missing", f"documents of {name}: 0 of 1 break a rule")
+        ],
     ]
 
 
@@ -231,6 +236,7 @@ async def test_check_names_each_thing_that_is_wrong_and_exits_with_1(
 
 
 @pytest.mark.skipif(not ON_MOTOR, reason="PyMongo Async has no threads")
+@pytest.mark.slow
 def test_motor_has_as_many_threads_as_the_pool_has_connections() -> None:
     program = "import students_api.students.student, motor.frameworks.asyncio as motor; print(motor.max_workers)"
 

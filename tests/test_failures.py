@@ -181,6 +181,7 @@ async def test_what_nobody_foresaw_is_500(url: str, fail_points: FailPoints) -> 
         problem_of(await send(client, "find"), 500, "Internal Server Error")
 
 
+@pytest.mark.slow
 async def test_a_request_that_waits_for_a_connection_is_503_after_a_second_and_has_done_nothing(
     url: str, fail_points: FailPoints
 ) -> None:

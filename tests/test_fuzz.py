@@ -30,6 +30,7 @@ def encoded(body: Any) -> bytes:
 
 
 @pytest.mark.mongod
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["POST", "PUT"])
 @settings(
     max_examples=300, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]

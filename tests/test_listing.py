@@ -142,7 +142,7 @@ async def test_a_field_that_older_documents_lack_is_no_end_of_a_walk(
     for sort in resource.query.orders:
         whole = await resource.listed(client, sort=sort)
         assert len(whole) == len(documents) + len(items)
-        for limit in (1, 2, 3):
+        for limit in (1, 3):
             assert await resource.walk(client, sort=sort, limit=limit) == whole
 
 
@@ -178,7 +178,7 @@ async def test_a_cursor_is_refused_with_other_filters_another_order_or_damaged(
 async def test_fields_chooses_the_keys(
     client: httpx2.AsyncClient, resource: Resource, items: list[dict[str, Any]]
 ) -> None:
-    first, *_, last = resource.fields
+    first, last = resource.fields[0], resource.fields[-1]
     for fields, keys in [(last, ["id", last]), (f"{last},{first}", ["id", first, last]), ("id", ["id"])]:
         expected = [{key: item[key] for key in keys} for item in items]
         walked = await resource.walk(client, fields=fields, limit=4)
@@ -296,6 +296,7 @@ async def test_orders_are_what_they_say(people: httpx2.AsyncClient, sort: str, f
 
 
 @pytest.mark.mongod
+@pytest.mark.slow
 async def test_null_and_missing_are_the_same_place_in_every_order_and_under_every_filter(
     real_client: httpx2.AsyncClient, real_database: Database
 ) -> None:
@@ -367,7 +368,7 @@ async def test_a_walk_shows_values_of_every_type_exactly_once(
     await real_database["students"].insert_many(
         [{"_id": ObjectId(), **JANE, "gpa": value, "name": value} for value in values]
     )
-    for sort in SORTS:
+    for sort in [sort for sort, order in StudentQuery.orders.items() if {"gpa", "name"} & dict(order).keys()]:
         whole = await students(real_client, sort=sort)
         assert len(whole) == len(values)
         assert [one["id"] for one in await walk(real_client, sort=sort, limit=limit)] == [one["id"] for one in whole]

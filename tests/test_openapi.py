@@ -152,8 +152,13 @@ def test_the_fields_of_a_student_are_described(document: dict[str, Any]) -> None
 
 
 def test_what_is_answered_has_exactly_the_contracts_keys(document: dict[str, Any], resource: Resource) -> None:
-    read = document["components"]["schemas"][resource.read.__name__]
+    schemas = document["components"]["schemas"]
+    read, page = schemas[resource.read.__name__], schemas[resource.page.__name__]
     assert list(read["properties"]) == read["required"] == ["id", *resource.fields]
+    assert list(page["properties"]) == [resource.items, "next_cursor", "total"]
+    item = schemas[page["properties"][resource.items]["items"]["$ref"].rpartition("/")[2]]
+    assert list(item["properties"]) == ["id", *resource.fields]
+    assert item["required"] == ["id"]  # the others can be left out by `fields`
 
 
 def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:

@@ -10,10 +10,16 @@ import pytest
 from bson import ObjectId
 
 from students_api.database import Database, encoded
-from tests.resources import NO_ID, Resource
+from tests.resources import NO_ID, RESOURCES, Resource
 from tests.test_bad_input import UNPARSABLE, is_validation_problem, send
 from tests.test_limits import in_parts
 from tests.test_problems import problem_of
+
+
+async def test_each_resource_has_a_path_and_a_collection_of_its_own(mock_client: httpx2.AsyncClient) -> None:
+    assert (await mock_client.get("/readyz")).status_code == 200
+    for kinds in ([each.prefix for each in RESOURCES], [each.document.get_collection_name() for each in RESOURCES]):
+        assert len(set(kinds)) == len(RESOURCES)
 
 
 async def test_create_answers_201_with_the_item_and_its_new_id(client: httpx2.AsyncClient, resource: Resource) -> None:
