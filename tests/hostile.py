@@ -28,12 +28,8 @@ MARK = "zq9MARK9qz"
 VICTIM = "65a1b2c3d4e5f60718293a4b"
 BYSTANDER = "65a1b2c3d4e5f60718293a4c"
 NOBODY = "65a1b2c3d4e5f60718293a4d"
-STUDENT: dict[str, Any] = STUDENTS.body | {
-    "name": "Hostile Hal",
-    "email": "hal@example.com",
-    "course": "Siegecraft",
-    "gpa": 2.5,
-}
+HAL = {"name": "Hostile Hal", "email": "hal@example.com", "course": "Siegecraft", "gpa": 2.5}
+STUDENT: dict[str, Any] = STUDENTS.body | HAL  # with what a school has added
 
 KIB = 1024
 LIMIT = 64 * KIB
@@ -413,7 +409,7 @@ def json_keys() -> Iterator[Case]:
 
 
 def values() -> Iterator[Case]:
-    for field, good in STUDENT.items():
+    for field, good in HAL.items():
         yield Case(f"null as {field}", post(with_field(field, "null")), (REFUSED,))
         yield Case(f"null as {field}, to change", put({field: None}), ({200},), {"id": VICTIM, "gpa": 3.0})
         yield Case(
