@@ -126,11 +126,18 @@ def longest_gap(answers: Sequence[Answer], began: float, ended: float) -> float:
     return max(after - before for before, after in pairwise([began, *moments, ended]))
 
 
+def settings_for(election_timeout: int) -> dict[str, int]:
+    """The replica set's: the first two in proportion, as MongoDB's own 10 s and 2 s; the last as the README has it."""
+    return {
+        "electionTimeoutMillis": election_timeout * 1000,
+        "heartbeatIntervalMillis": election_timeout * 200,
+        "catchUpTimeoutMillis": max(500, election_timeout * 100),
+    }
+
+
 def run(election_timeout: int, options: Namespace, folder: Path) -> list[Row]:
     """Start all, let the faults happen and compare; a row for each kind of fault."""
-    # The first two in proportion, as MongoDB's own 10 s and 2 s; the last as the README has it.
-    settings = {"electionTimeoutMillis": election_timeout * 1000, "heartbeatIntervalMillis": election_timeout * 200}
-    settings |= {"catchUpTimeoutMillis": max(500, election_timeout * 100)}
+    settings = settings_for(election_timeout)
     settings |= {name: int(value) for name, _, value in (words.partition("=") for words in options.setting)}
     rows = [Row(fault.words, 1 if options.quick else fault.times) for fault in FAULTS]
     with ReplicaSet(folder, find_mongod(None), settings, [*PARAMETERS, *options.parameter]) as nodes:

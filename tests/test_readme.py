@@ -158,11 +158,6 @@ def test_every_benchmark_is_in_the_table() -> None:
         assert f"`python -m benchmarks.{benchmark.stem}`" in table
 
 
-def test_every_link_leads_to_a_file() -> None:
-    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", README):
-        assert (PROJECT / target).exists(), target
-
-
 def test_what_the_table_of_places_names_is_in_the_file_that_it_names() -> None:
     """Each name in the style of code that is no file or command stands in one of the row's files."""
     places = rows("Where to add ...")
