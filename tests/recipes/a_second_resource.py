@@ -1,0 +1,21 @@
+import httpx2
+
+from tests.resources import RESOURCES
+
+COURSE = {"title": "Nanophotonics", "credits": 6}
+
+
+def test_the_contracts_tests_know_it() -> None:
+    assert [str(resource) for resource in RESOURCES] == ["students", "courses"]
+
+
+async def test_it_is_listed_filtered_and_changed_as_students_are(client: httpx2.AsyncClient) -> None:
+    created = await client.post("/courses", json=COURSE)
+    assert (created.status_code, created.json()) == (201, {"id": created.json()["id"], **COURSE})
+    path = created.headers["Location"]
+    page = {"courses": [created.json()], "next_cursor": None}
+    assert (await client.get("/courses/?credits__gte=6&sort=-credits")).json() == page
+    stale = {"If-Match": '"0"'}
+    assert (await client.put(path, json={"credits": 7}, headers=stale)).status_code == 412
+    assert (await client.delete(path)).status_code == 204
+    assert (await client.get(path)).json()["detail"] == f"Course {created.json()['id']} not found"

@@ -1,0 +1,20 @@
+import httpx2
+from bson import Decimal128
+
+from students_api.database import Database
+from tests.conftest import JANE
+
+
+async def test_each_course_is_summarized(real_client: httpx2.AsyncClient, real_database: Database) -> None:
+    students = [("Physics", 2), ("Maths", Decimal128("3")), ("Physics", 4), ("Arts", "many"), (None, 1)]
+    await real_database["students"].insert_many([JANE | {"course": course, "gpa": gpa} for course, gpa in students])
+    answer = await real_client.get("/students/courses")
+    assert (answer.status_code, answer.json()) == (
+        200,
+        [
+            {"course": "Arts", "students": 1, "mean_gpa": None},
+            {"course": "Maths", "students": 1, "mean_gpa": 3.0},
+            {"course": "Physics", "students": 2, "mean_gpa": 3.0},
+        ],
+    )
+    assert (await real_client.get("/students/courses?course=Arts")).status_code == 422

@@ -1,0 +1,150 @@
+"""Each recipe of docs/extending.md is applied to a copy of the project, and keeps what it promises there."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from difflib import SequenceMatcher
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import cannot_run
+from tests.recipes import EXTENDING, PROJECT, Recipe, recipes
+
+RECIPES = recipes()
+NOT_COPIED = shutil.ignore_patterns(".*", "__pycache__", "dist", "node_modules")
+
+LINES = {
+    "a-field": 1,
+    "a-filter": 1,
+    "an-index": 1,
+    "a-unique-field": 2,
+    "a-rule": 7,
+    "a-rule-over-several-fields": 9,
+    "a-hook": 4,
+    "saved-changes": 14,
+    "soft-delete": 3,
+    "an-aggregation": 20,
+    "a-view": 29,
+    "inheritance": 32,
+    "a-migration": 32,
+    "a-link": 18,
+}
+"""How many lines of the project each recipe may change."""
+
+LINES_ELSEWHERE = 2
+"""How many lines a second resource may change outside its own folder."""
+
+
+def changed(patch: str) -> dict[str, list[tuple[str, str]]]:
+    """The lines that a patch changes in each file, as pairs of old and new; either can be empty."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for path, body in re.findall(r"^\+\+\+ b/(\S+)\n(.*?)(?=^diff --git|\Z)", patch, re.DOTALL | re.MULTILINE):
+        pairs: list[tuple[str, str]] = []
+        for old, new in re.findall(r"((?:^-.*\n)*)((?:^\+.*\n)*)", body, re.MULTILINE):
+            before, after = ([line[1:] for line in part.splitlines() if line[1:].strip()] for part in (old, new))
+            longest = max(len(before), len(after))
+            pairs += zip(before + [""] * (longest - len(before)), after + [""] * (longest - len(after)), strict=True)
+        found[path] = pairs
+    return found
+
+
+def test_every_recipe_has_tests_and_a_goal_and_there_are_no_others() -> None:
+    files = {path for path in (PROJECT / "tests/recipes").glob("*.py") if not path.stem.startswith("__")}
+    assert {recipe.tests for recipe in RECIPES.values()} == files
+    assert set(RECIPES) == {*LINES, "a-second-resource"}
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_a_recipe_changes_no_more_lines_than_its_goal(name: str) -> None:
+    lines = sum(map(len, changed(RECIPES[name].patch).values()))
+    assert lines <= LINES[name]
+
+
+def test_a_filter_is_one_word() -> None:
+    ((old, new),) = changed(RECIPES["a-filter"].patch)["students_api/students/student.py"]
+    words = old.split(), new.split()
+    edits = [edit for edit in SequenceMatcher(None, *words, autojunk=False).get_opcodes() if edit[0] != "equal"]
+    assert [(kind, words[1][start:end]) for kind, _, _, start, end in edits] == [("insert", ["Indexed(),"])]
+
+
+def test_a_second_resource_is_a_folder_and_two_lines_elsewhere() -> None:
+    elsewhere = {
+        path: len(lines)
+        for path, lines in changed(RECIPES["a-second-resource"].patch).items()
+        if not path.startswith("students_api/courses/")
+    }
+    assert elsewhere == {"students_api/main.py": LINES_ELSEWHERE}
+
+
+def test_what_the_document_says_of_the_lines_is_so() -> None:
+    rows = re.findall(r"^\| \[.+?\]\(#([\w-]+)\) \| (\d+)[^|]* \|", EXTENDING.read_text(), re.MULTILINE)
+    assert [name for name, _ in rows] == list(RECIPES)
+    for name, lines in rows:
+        kept = changed(RECIPES[name].patch)
+        assert int(lines) == sum(len(pairs) for path, pairs in kept.items() if "/courses/" not in path), name
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Iterator[Path]:
+    """A copy of the project, with nothing that a run has left in it."""
+    if shutil.which("git") is None:
+        cannot_run("the recipes are applied by git: `apt-get install git`")
+    folder = tmp_path / "copy"
+    shutil.copytree(PROJECT, folder, ignore=NOT_COPIED)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def apply(recipe: Recipe, copy: Path) -> None:
+    for name in (*recipe.after, recipe.name):
+        git = ["git", "apply", "--whitespace=error-all", "-"]
+        done = subprocess.run(git, cwd=copy, input=RECIPES[name].patch, text=True, capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr
+    for name in (*recipe.after, recipe.name):
+        shutil.copy(RECIPES[name].tests, copy / "tests" / f"test_recipe_{RECIPES[name].tests.name}")
+
+
+def run(copy: Path, *arguments: str) -> str:
+    """What Python prints in the copy, of which it takes all the code of the project."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV"))}
+    paths = os.pathsep.join(filter(None, (str(copy), os.environ.get("PYTHONPATH"))))
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=copy,
+        env=own | {"PYTHONPATH": paths},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+@pytest.mark.mongod
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
+def test_with_a_recipe_its_own_tests_and_all_others_pass_on_a_real_mongod(
+    recipe: Recipe, copy: Path, mongod_program: Path, pytestconfig: pytest.Config
+) -> None:
+    """But for the slow tests, which `--whole` brings in."""
+    assert mongod_program.exists()
+    apply(recipe, copy)
+    whole = pytestconfig.getoption("whole")
+    program = "import students_api, tests; print(students_api.__file__, tests.__file__)"
+    assert run(copy, "-c", program).count(str(copy)) == 2
+    quick = ("-m", "mongod" if whole else "mongod and not slow")
+    printed = run(copy, "-m", "pytest", "-q", "-p", "no:cacheprovider", *quick)
+    assert int(re.findall(r"(\d+) passed", printed)[-1]) > 500
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
+def test_a_recipe_leaves_the_project_as_tidy_as_it_was(recipe: Recipe, copy: Path) -> None:
+    apply(recipe, copy)
+    run(copy, "-m", "ruff", "check", "--no-cache", "students_api", "migrations")
+    run(copy, "-m", "ruff", "format", "--no-cache", "--check", "students_api", "migrations")
