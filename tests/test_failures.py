@@ -180,7 +180,7 @@ async def test_what_breaks_a_rule_that_the_databases_operator_has_set_is_422(url
                 assert problem["errors"][0]["loc"] == ["body"]
         finally:
             college.command("collMod", "students", validator={})
-        assert (await client.get("/students/")).json()["students"] [1:] == [jane]
+        assert (await client.get("/students/")).json()["students"][1:] == [jane]
 
 
 async def test_what_nobody_foresaw_is_500(url: str, fail_points: FailPoints) -> None:

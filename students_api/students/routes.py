@@ -19,7 +19,14 @@ from students_api.operations import (
     not_found_or_changed,
 )
 from students_api.parameters import PathId
-from students_api.students.student import Student, StudentCreate, StudentPage, StudentQuery, StudentRead, StudentUpdate
+from students_api.students.student import (
+    Student,
+    StudentCreate,
+    StudentPage,
+    StudentQuery,
+    StudentRead,
+    StudentUpdate,
+)
 
 router = APIRouter(prefix="/students", tags=["students"])
 

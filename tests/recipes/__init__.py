@@ -29,5 +29,7 @@ def recipes() -> dict[str, Recipe]:
         if blocks:
             name = section.partition("\n")[0].lower().replace(" ", "-")
             on = re.findall(r"^On top of \[[^\]]+\]\(#([\w-]+)\)", section, re.MULTILINE)
-            found[name] = Recipe(name, "".join(blocks), tuple(step for base in on for step in (*found[base].after, base)))
+            found[name] = Recipe(
+                name, "".join(blocks), tuple(step for base in on for step in (*found[base].after, base))
+            )
     return found
