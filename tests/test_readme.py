@@ -95,6 +95,16 @@ def test_the_commands_of_the_start_are_targets_of_the_makefile() -> None:
         assert re.search(rf"^{command.split()[-1]}:", makefile, re.MULTILINE), command
 
 
+def test_the_lines_to_change_for_the_way_off_motor_are_there_and_lead_to_what_is_tested() -> None:
+    project = (PROJECT / "pyproject.toml").read_text()
+    for changes in blocks("diff"):  # none, when they have been made
+        old, new = ({line[1:] for line in changes.splitlines() if line[0] == sign} for sign in "-+")
+        assert len(old) == 3
+        assert old <= set(project.splitlines())
+        (beanie,) = [line for line in new if line.startswith('  "beanie')]
+        assert beanie in project.split("[dependency-groups]")[1].splitlines()
+
+
 def test_every_setting_is_in_the_table_with_its_default() -> None:
     table = {row[0].strip("`"): row[1].strip("`") for row in rows("Settings")}
     defaults = {

@@ -23,15 +23,15 @@ LINES = {
     "an-index": 1,
     "a-unique-field": 2,
     "a-rule": 7,
-    "a-rule-over-several-fields": 9,
+    "a-rule-over-several-fields": 8,
     "a-hook": 4,
-    "saved-changes": 14,
+    "saved-changes": 13,
     "soft-delete": 3,
-    "an-aggregation": 20,
+    "an-aggregation": 17,
     "a-view": 29,
-    "inheritance": 32,
-    "a-migration": 32,
-    "a-link": 18,
+    "inheritance": 27,
+    "a-migration": 21,
+    "a-link": 21,
 }
 """How many lines of the project each recipe may change."""
 
