@@ -152,4 +152,6 @@ def _stored_value(value: Any, read: Callable[[Any], Any]) -> Any:
     except ValidationError:
         return _json_value(value)
     # Bytes are no text and no number, though pydantic takes them for either. They may be a UUID.
-    return _json_value(value) if isinstance(value, bytes) and isinstance(declared, str | float | bytes) else declared
+    return (
+        _json_value(value) if isinstance(value, bytes) and isinstance(declared, str | int | float | bytes) else declared
+    )
