@@ -323,8 +323,14 @@ class StoredFindMany(FindMany[Any]):
         if not any(isinstance(each, Encoded) for each in self.find_expressions):
             return super().get_filter_query()
         encoder = Encoder(custom_encoders=self.encoders)
-        each_encoded = [each if isinstance(each, Encoded) else encoder.encode(each) for each in self.find_expressions]
-        return And(*each_encoded).query
+        *others, last = [each if isinstance(each, Encoded) else encoder.encode(each) for each in self._in_order()]
+        if others and last.keys() == {"$or"}:  # beside which MongoDB would scan an index from its start
+            return {"$or": [And(*others, each).query for each in last["$or"]]}
+        return And(*others, last).query
+
+    def _in_order(self) -> list[Mapping[str, Any]]:
+        """The conditions, alternatives last: those that Beanie adds for all of a document's queries come after them."""
+        return sorted(self.find_expressions, key=lambda each: "$or" in each)
 
 
 class ProjectedUpdateOne(UpdateOne):

@@ -21,6 +21,9 @@ from tests.service import Service
 
 # The declared examples, so that a field that a school adds is in every test from the start.
 JANE: dict[str, Any] = STUDENTS.body
+STORED_JANE = {name: value for name, value in JANE.items() if value is not None}
+"""As another program stores her."""
+
 NO_STUDENT = NO_ID
 
 ON_CI = os.environ.get("CI") == "true"

@@ -108,7 +108,8 @@ class Resource:
 
     def documents(self, count: int, **more: Any) -> list[dict[str, Any]]:
         """Documents as another program stores them: of the body, and with what is given."""
-        whole = encoded(self.document, self.create.model_validate(self.body).model_dump())
+        whole: dict[str, Any] = encoded(self.document, self.create.model_validate(self.body).model_dump())
+        whole = {key: value for key, value in whole.items() if value is not None}
         others = [dict.fromkeys(self.unique, str(number)) for number in range(1, count)]
         return [{"_id": ObjectId(), **whole, **own, **more} for own in [{}, *others]]
 
@@ -170,7 +171,7 @@ def _suggested(kind: dict[str, Any]) -> list[Any]:
         "boolean": [True, False],
         "integer": list(range(int(low), int(high) + 1))[:9],
         "number": [low + (high - low) * eighth / 8 for eighth in range(9)],
-        "string": WORDS,
+        "string": [*WORDS, NO_ID],
         "date": DAYS,
         "date-time": [f"{day}T04:05:06Z" for day in DAYS],
         "email": [f"{word.lower()}@example.com" for word in WORDS],

@@ -15,7 +15,7 @@ import students_api
 from students_api import migrate
 from students_api.database import ON_MOTOR, Database
 from students_api.settings import Settings
-from tests.conftest import JANE, client_of
+from tests.conftest import JANE, STORED_JANE, client_of
 from tests.resources import RESOURCES
 from tests.service import Service, environment, free_port, run, wait_for
 
@@ -217,7 +217,11 @@ async def test_check_names_each_thing_that_is_wrong_and_exits_with_1(
     await real_database["students"].drop()
     broken = ObjectId()
     await real_database["students"].insert_many(
-        [{"_id": broken, **JANE, "gpa": 9, "email": "SECRET"}, {"_id": "an id", **JANE}, {"_id": ObjectId(), **JANE}]
+        [
+            {"_id": broken, **STORED_JANE, "gpa": 9, "email": "SECRET"},
+            {"_id": "an id", **STORED_JANE},
+            {"_id": ObjectId(), **STORED_JANE},
+        ]
     )
     done = run("check", cwd=tmp_path, MONGODB_URL=mongodb_url, STUDENTS_API_DATADIR="x")
     assert done.returncode == 1

@@ -19,7 +19,7 @@ from students_api.mongod import LocalMongod
 from students_api.problems import RETRY_AFTER_SECONDS, UNAVAILABLE, UNKNOWN_OUTCOME
 from students_api.settings import Settings
 from students_api.students.student import Student
-from tests.conftest import JANE, NO_STUDENT
+from tests.conftest import JANE, NO_STUDENT, STORED_JANE
 from tests.test_problems import problem_of
 
 pytestmark = pytest.mark.mongod
@@ -78,7 +78,7 @@ def fail_points(url: str) -> Iterator[FailPoints]:
     points = FailPoints(url)
     students = points.client["college"]["students"]
     students.delete_many({})
-    students.insert_one({"_id": ObjectId(NO_STUDENT), **JANE})  # or a hook would have nothing to change
+    students.insert_one({"_id": ObjectId(NO_STUDENT), **STORED_JANE})  # or a hook would have nothing to change
     try:
         yield points
     finally:

@@ -20,7 +20,7 @@ from students_api import cursors
 from students_api.cursors import Order, Position
 from students_api.database import Database
 from students_api.students.student import StudentQuery
-from tests.conftest import JANE
+from tests.conftest import JANE, STORED_JANE
 from tests.resources import STUDENTS, Resource
 from tests.test_bad_input import is_validation_problem
 
@@ -303,7 +303,7 @@ async def test_null_and_missing_are_the_same_place_in_every_order_and_under_ever
     chance = random.Random(1)
     documents = []
     for _ in range(60):
-        document: dict[str, Any] = {"_id": ObjectId(), **JANE}
+        document: dict[str, Any] = {"_id": ObjectId(), **STORED_JANE}
         for name, values in (("name", "ab"), ("course", "AB"), ("gpa", [1, 2])):
             document[name] = chance.choice([None, *values])
             if chance.random() < 0.3:
@@ -335,7 +335,9 @@ async def test_a_walk_goes_on_past_text_that_is_no_utf_8(
     await real_database["students"].drop_index("name_text_course_text_email_text")  # which keeps such text out
     for text in (b"\xe9x", b"\xe9a", b"\xf1b"):
         await real_database["students"].insert_one(RawBSONDocument(bson.encode({"name": "AB"}).replace(b"AB", text)))
-    await real_database["students"].insert_many([{**JANE, "name": name} for name in ("A", "z", "\ufffda", "\uffffa")])
+    await real_database["students"].insert_many(
+        [{**STORED_JANE, "name": name} for name in ("A", "z", "\ufffda", "\uffffa")]
+    )
     whole = await students(real_client, sort=sort)
     assert await walk(real_client, sort=sort, limit=1) == whole
 
@@ -366,7 +368,7 @@ async def test_a_walk_shows_values_of_every_type_exactly_once(
     values = STRANGE + STRANGE
     random.Random(1).shuffle(values)
     await real_database["students"].insert_many(
-        [{"_id": ObjectId(), **JANE, "gpa": value, "name": value} for value in values]
+        [{"_id": ObjectId(), **STORED_JANE, "gpa": value, "name": value} for value in values]
     )
     for sort in [sort for sort, order in StudentQuery.orders.items() if {"gpa", "name"} & dict(order).keys()]:
         whole = await students(real_client, sort=sort)
@@ -379,7 +381,7 @@ async def test_a_walk_shows_values_of_every_type_exactly_once(
 async def test_a_walk_goes_on_past_what_cannot_be_compared_though_it_may_show_it_again(
     real_client: httpx2.AsyncClient, real_database: Database, sort: str
 ) -> None:
-    documents = [{"_id": ObjectId(), **JANE, "gpa": value} for value in [*NOT_COMPARED, 1, 2, None, "3"]]
+    documents = [{"_id": ObjectId(), **STORED_JANE, "gpa": value} for value in [*NOT_COMPARED, 1, 2, None, "3"]]
     await real_database["students"].insert_many(documents)
     seen = [one["id"] for one in await walk(real_client, sort=sort, limit=1)]
     assert set(seen) == {str(document["_id"]) for document in documents}
@@ -390,7 +392,7 @@ async def test_a_walk_that_skips_what_cannot_be_compared_goes_on_behind_it(
     real_client: httpx2.AsyncClient, real_database: Database
 ) -> None:
     ids = [ObjectId() for _ in range(5)]
-    await real_database["students"].insert_many([{"_id": one, **JANE, "gpa": Timestamp(1, 1)} for one in ids])
+    await real_database["students"].insert_many([{"_id": one, **STORED_JANE, "gpa": Timestamp(1, 1)} for one in ids])
     first = (await real_client.get("/students/?sort=gpa&skip=1&limit=2")).json()
     rest = await walk(real_client, sort="gpa", limit=2, cursor=first["next_cursor"])
     assert [one["id"] for one in [*first["students"], *rest]] == [str(one) for one in ids[1:]]
@@ -411,7 +413,7 @@ async def test_a_walk_shows_ids_of_every_type(real_client: httpx2.AsyncClient, r
         datetime(2001, 2, 3, tzinfo=UTC),
     ]
     for student_id in ids:
-        await real_database["students"].insert_one({"_id": student_id, **JANE})
+        await real_database["students"].insert_one({"_id": student_id, **STORED_JANE})
     for sort in SORTS:
         assert await walk(real_client, sort=sort, limit=1) == await students(real_client, sort=sort)
 

@@ -13,7 +13,7 @@ from bson import Decimal128, ObjectId
 from students_api import migrate
 from students_api.database import Database
 from students_api.settings import StartUpError
-from tests.conftest import JANE, client_of
+from tests.conftest import JANE, STORED_JANE, client_of
 from tests.service import environment, run
 from tests.test_stored_documents import ODD_IDS
 
@@ -41,11 +41,11 @@ def report(*applied: str) -> str:
 async def fill(database: Database, count: int = 3) -> list[dict[str, Any]]:
     """Store what the tutorial's app stores, and some that only look like it."""
     made = [ObjectId.from_datetime(MADE), *[ObjectId() for _ in range(count - 1)]]
-    documents: list[dict[str, Any]] = [{"_id": one, **JANE, "locker": {"n": Decimal128("1.5")}} for one in made]
+    documents: list[dict[str, Any]] = [{"_id": one, **STORED_JANE, "locker": {"n": Decimal128("1.5")}} for one in made]
     documents += [
-        {"_id": "an id of another type", **JANE},
+        {"_id": "an id of another type", **STORED_JANE},
         {"_id": 7, "name": "only a name"},
-        {"_id": ObjectId(), **JANE, "created_at": MADE},
+        {"_id": ObjectId(), **STORED_JANE, "created_at": MADE},
     ]
     await database["students"].insert_many(documents)
     return await stored(database)
@@ -87,7 +87,7 @@ async def test_forward_is_idempotent_and_leaves_what_the_service_wrote(real_data
 
 @pytest.mark.parametrize("odd", ODD_IDS, ids=repr)
 async def test_an_id_of_any_type_is_adopted_and_given_back(real_database: Database, odd: object) -> None:
-    await real_database["students"].insert_one({"_id": odd, **JANE})
+    await real_database["students"].insert_one({"_id": odd, **STORED_JANE})
     (before,) = await stored(real_database)
     await migrate.run(real_database, backward=False, distance=0)
     assert [repr(document) for document in await stored(real_database)] == [repr(before | {"version": 0})]

@@ -13,7 +13,7 @@ from students_api.database import cursor_of, open_database, stored_documents
 from students_api.indexes import create_indexes
 from students_api.settings import Settings
 from students_api.students.student import Student, StudentQuery, StudentRead
-from tests.conftest import JANE
+from tests.conftest import JANE, STORED_JANE
 
 pytestmark = pytest.mark.mongod
 
@@ -36,7 +36,7 @@ async def many_students(mongodb_url: str) -> AsyncIterator[None]:
         documents = []
         for _ in range(STUDENTS):
             number = chance.randrange(STUDENTS // 2)
-            document = {"_id": ObjectId(), **JANE, "name": f"Name {number}", "email": f"{number}@example.com"}
+            document = {"_id": ObjectId(), **STORED_JANE, "name": f"Name {number}", "email": f"{number}@example.com"}
             documents.append(document | {"course": chance.choice(COURSES), "gpa": chance.choice([None, 1, 2, 2.5, 3])})
         await database["students"].insert_many(documents)
         await create_indexes(Student)

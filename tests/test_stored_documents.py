@@ -15,7 +15,7 @@ from bson.raw_bson import RawBSONDocument
 from students_api.check import check_database
 from students_api.database import Database
 from students_api.students.student import Student
-from tests.conftest import JANE, client_of
+from tests.conftest import JANE, STORED_JANE, client_of
 from tests.resources import Resource
 
 STORED_AND_SERVED = {
@@ -122,7 +122,7 @@ async def test_a_document_of_the_tutorials_app_counts_as_version_0(
     real_client: httpx2.AsyncClient, real_database: Database
 ) -> None:
     student_id = ObjectId()
-    await real_database["students"].insert_one({"_id": student_id, **JANE})
+    await real_database["students"].insert_one({"_id": student_id, **STORED_JANE})
     await real_client.put(f"/students/{student_id}", json={"gpa": 1})
     stored = await real_database["students"].find_one()
     assert stored is not None
@@ -157,14 +157,14 @@ async def test_a_collection_of_nothing_but_such_documents_is_listed_counted_chec
 ) -> None:
     students = real_database["students"]
     fields = ["name", "email", "course", "gpa"]
-    broken = {ObjectId(): {name: value for name, value in JANE.items() if name != field} for field in fields}
+    broken = {ObjectId(): {name: value for name, value in STORED_JANE.items() if name != field} for field in fields}
     wrong = dict(zip(broken, fields, strict=True))
     for field, (kind, (stored, _)) in product(fields, STORED_AND_SERVED.items()):
         if not (field in {"name", "course"} and kind == "text"):
-            broken[key := ObjectId()] = JANE | {field: stored}
+            broken[key := ObjectId()] = STORED_JANE | {field: stored}
             wrong[key] = field
     await students.insert_many([{"_id": key, **document} for key, document in broken.items()])
-    await students.insert_many([{"_id": odd, **JANE} for odd in ODD_IDS])
+    await students.insert_many([{"_id": odd, **STORED_JANE} for odd in ODD_IDS])
     everyone = len(broken) + len(ODD_IDS)
 
     for sort in ("id", "-id", "gpa", "-gpa,name", "course,name", "email"):
