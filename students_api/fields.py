@@ -72,10 +72,17 @@ class ById:
         """As pydantic has it: what is no link yet has to be an id, and then Beanie makes the link."""
         ids = handler.generate_schema(ids_of(source))
         return core_schema.chain_schema(
-            [core_schema.no_info_wrap_validator_function(_unless_linked, ids), handler(source)]
+            [core_schema.no_info_wrap_validator_function(_unless_linked, ids), handler(source)],
+            serialization=core_schema.plain_serializer_function_ser_schema(_linked_ids, when_used="json"),
         )
 
 
 def _unless_linked(value: Any, read: Callable[[Any], Any]) -> Any:
     values = value if isinstance(value, list) else [value]
     return value if all(isinstance(each, Link | DBRef | Document) for each in values) else read(value)
+
+
+def _linked_ids(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_linked_ids(each) for each in value]
+    return value if value is None else str(value.ref.id if isinstance(value, Link) else value.id)
