@@ -137,7 +137,7 @@ async def test_a_field_that_older_documents_lack_is_no_end_of_a_walk(
     documents = resource.documents(2 * len(some) + len(items))[len(items) :]
     for number, field in enumerate(some):
         documents[2 * number][field] = None
-        del documents[2 * number + 1][field]
+        documents[2 * number + 1].pop(field, None)
     await resource.collection(database).insert_many(documents)
     for sort in resource.query.orders:
         whole = await resource.listed(client, sort=sort)
