@@ -1,6 +1,7 @@
 """What the tests share: the two databases, a client for the application, and the service as a process of its own."""
 
 import os
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, nullcontext
 from pathlib import Path
@@ -205,6 +206,37 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--examples", metavar="COUNT", type=int, default=30, help="how many schemathesis tries of each operation"
     )
+
+
+ONE_BY_ONE = {"test_browser", "test_cli", "test_clients", "test_mongod", "test_recipes", "test_service"}
+"""The files whose tests take long and share no fixture: each of these tests can run on another core."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With `--dist loadfile` the others go by file, so that each fixture of a file is made once."""
+    # A run on one core does without xdist, which tells no types.
+    from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]  # noqa: PLC0415
+
+    class ByFile(LoadFileScheduling):  # type: ignore[misc]  # as above
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return nodeid if Path(file).stem in ONE_BY_ONE else file
+
+    return ByFile(config, log) if config.getvalue("dist") == "loadfile" else None
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """More than cores: many tests wait for a time limit, or for a process to start."""
+    return (os.cpu_count() or 1) + 2
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files with the largest share of slow tests come first, so that no worker has one of them left at the end."""
+    tests = Counter(item.path for item in items)
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -slow[item.path] / tests[item.path])
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -17,6 +17,9 @@ import httpx2
 
 T = TypeVar("T")
 
+PATIENCE_SECONDS = 120
+"""A bound on hanging, not a measurement: on a machine that has much else to do, a start takes its time."""
+
 MAX_KIB = 150 * 1024
 """How much memory the service may have, whatever is asked of it."""
 
@@ -53,12 +56,12 @@ def run(*arguments: str, cwd: Path, **settings: str) -> subprocess.CompletedProc
         env=environment(settings),
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=PATIENCE_SECONDS,
         check=False,
     )
 
 
-def wait_for(condition: Callable[[], T | None], seconds: float = 30) -> T:
+def wait_for(condition: Callable[[], T | None], seconds: float = PATIENCE_SECONDS) -> T:
     """What the condition gives as soon as that is true; it must be within `seconds`."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -116,7 +119,7 @@ class Service:
     def stop(self) -> int:
         """End it as an operator does; the exit code."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(30)
+        return self.process.wait(PATIENCE_SECONDS)
 
     def kill(self) -> None:
         """End it and its workers with kill -9."""

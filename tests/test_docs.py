@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from http import HTTPStatus
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -164,8 +165,12 @@ def check_command(words: list[str]) -> None:
             assert callable(getattr(import_module(module), name))
         case "export", [setting]:
             assert setting.partition("=")[0] in map(variable, Settings.model_fields)
-        case ("beanie" | "hatchling" | "pre-commit" | "python") as installed, _:
+        case "python", ["-m", module, *_]:
+            assert find_spec(module) is not None
+        case ("beanie" | "hatchling" | "pre-commit") as installed, _:
             assert (Path(sys.executable).parent / installed).exists()
+        case "git", _:
+            pass
         case _:
             raise AssertionError(f"no check knows of {program}")
 
@@ -177,7 +182,8 @@ def check_console(document: Path, code: str) -> None:
         return
     for line in code.splitlines():
         assert line.startswith("$ ")
-        check_command(shlex.split(line.removeprefix("$ ")))
+        for command in line.removeprefix("$ ").split(" | "):
+            check_command(shlex.split(command))
 
 
 def check_sh(_document: Path, code: str) -> None:
