@@ -152,6 +152,15 @@ def test_with_a_recipe_its_own_tests_and_all_others_pass_on_a_real_mongod(
 
 
 @pytest.mark.slow
+def test_with_a_second_resource_the_contracts_tests_pass_for_it_in_memory_too(copy: Path) -> None:
+    apply(RECIPES["a-second-resource"], copy)
+    contract = [str(path) for path in (copy / "tests").glob("test_*.py") if "resource: Resource" in path.read_text()]
+    printed = run(copy, "-m", "pytest", "-p", "no:cacheprovider", "-v", "-m", "not mongod and not slow", *contract)
+    for resource in ("students", "courses"):
+        assert len(re.findall(rf"{resource}\S*\] PASSED", printed)) > 50
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", LAST.values(), ids=LAST)
 def test_a_recipe_leaves_the_project_as_tidy_as_it_was(recipe: Recipe, copy: Path) -> None:
     apply(recipe, copy)
