@@ -75,9 +75,10 @@ class StoredDocument(Document):
                 setattr(document, name, value)
             await _run(document, CHANGE, BEFORE)
             _check_rules(document, changes)
-            changed = {name: value for name, value in _values(document).items() if value != before[name]}
+            after = _values(document)
+            changed = {name: after[name] for name in after if name in changes or after[name] != before[name]}
             known = is_version({document.version})
-            stored = await cls._set(*conditions, known, changes=_by_key(cls, changes | changed), shape=shape)
+            stored = await cls._set(*conditions, known, changes=_by_key(type(document), changed), shape=shape)
             if stored is not None:
                 document.version += 1
                 await _run(document, CHANGE, AFTER)

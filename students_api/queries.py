@@ -28,7 +28,7 @@ class _Counting(UpdateQuery):
         fields = {"updated_at": moment, **update.get("$set", {})}
         if "_id" in fields:
             fields["updated_at"] = moment
-            del fields["version"]
+            fields.pop("version", None)
         if self.document_model.get_settings().use_revision:
             fields.setdefault("revision_id", Binary.from_uuid(uuid4()))
         counting = {} if "version" in fields else {"$inc": {**update.get("$inc", {}), "version": 1}}

@@ -94,6 +94,20 @@ class Kept(SoftDeletedDocument, PupilFields):
         name = "pupils"
 
 
+class Housed(StoredDocument, PupilFields):
+    class Settings:
+        name = "pupils"
+        is_root = True
+
+
+class Boarder(Housed):
+    room: str = ""
+
+    @before_event(Update)
+    def choose_a_room(self) -> None:
+        self.room = f"room {self.points}"
+
+
 class Revised(StoredDocument, PupilFields):
     class Settings:
         name = "pupils"
@@ -102,7 +116,7 @@ class Revised(StoredDocument, PupilFields):
 
 
 LONG_AGO = datetime(2001, 2, 3, tzinfo=UTC)
-DOCUMENTS = [Pupil, Listening, Ruled, Kept, Revised]
+DOCUMENTS = [Pupil, Listening, Ruled, Kept, Housed, Boarder, Revised]
 
 
 @pytest.fixture
@@ -149,6 +163,22 @@ async def test_a_change_runs_each_hook_once_and_stores_what_the_hook_changes(pup
     assert (found["name"], found["words"], found["version"]) == ("Joan", "-", 2)
     assert found["updated_at"] > found["created_at"]
     assert set(found) == {"_id", "name", "points", "words", "version", "created_at", "updated_at"}
+
+
+async def test_a_hook_can_undo_a_change(pupils: Collection) -> None:
+    pupil = await Listening(name="Jane", words="-").insert()
+    changed = await Listening.change(Listening.id == pupil.id, changes={"name": "JANE"}, shape=PupilRead)
+    assert changed is not None
+    assert (changed.name, (await stored(pupils))["name"]) == ("Jane", "Jane")
+
+
+async def test_a_document_that_inherits_has_its_own_hooks_run_and_their_changes_stored(pupils: Collection) -> None:
+    boarder = await Boarder(name="Jane", words="-").insert()
+    changed = await Housed.change(Housed.id == boarder.id, changes={"points": 3}, shape=PupilRead)
+    assert changed is not None
+    found = await stored(pupils)
+    assert (changed.points, found["points"], found["room"], found["_class_id"]) == (3, 3, "room 3", "Housed.Boarder")
+    assert await Housed.find_all().count() == await Boarder.find_all().count() == 1
 
 
 async def test_a_change_of_nothing_runs_no_hook(pupils: Collection) -> None:
