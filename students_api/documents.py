@@ -9,8 +9,8 @@ from typing import Annotated, Any, Self, TypeVar
 from beanie import Document, DocumentWithSoftDelete, PydanticObjectId, UpdateResponse
 from beanie.odm.actions import ActionDirections, ActionRegistry, EventTypes
 from beanie.odm.utils.parsing import parse_obj
-from beanie.operators import Set
-from pydantic import BaseModel, Field, ValidationError
+from beanie.operators import Set, Unset
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError, model_validator
 
 from students_api.conditional import COUNTED, is_version, version_of
 from students_api.database import stored_documents
@@ -46,6 +46,14 @@ class StoredDocument(Document):
     _find_one_query_class = CountingFindOne
     _find_many_query_class = CountingFindMany
 
+    @model_validator(mode="before")
+    @classmethod
+    def _as_it_counts(cls, data: Any) -> Any:
+        """What is stored without a version, or with none, counts as 0; only a new document begins with 1."""
+        return (
+            {**data, "version": version_of(data.get("version"))} if isinstance(data, dict) and "_id" in data else data
+        )
+
     @classmethod
     def made_of(cls, shape: BaseModel) -> Self:
         """A new document with the fields of a request. Raises a validation error where they break a rule together."""
@@ -71,7 +79,7 @@ class StoredDocument(Document):
             return await cls._set(*conditions, changes=_by_key(cls, changes), shape=shape)
         while (document := await cls._whole(*conditions)) is not None:
             before = deepcopy(_values(document))
-            for name, value in {**changes, "updated_at": now()}.items():
+            for name, value in {**_typed(type(document), changes), "updated_at": now()}.items():
                 setattr(document, name, value)
             await _run(document, CHANGE, BEFORE)
             _check_rules(document, changes)
@@ -103,10 +111,13 @@ class StoredDocument(Document):
     @classmethod
     async def _set(cls, *conditions: Any, changes: dict[str, Any], shape: type[Shape]) -> Shape | None:
         """A version from which MongoDB cannot count on, because another program stored it, becomes 1."""
-        counting, starting = (COUNTED, Set(changes)), ({"$nor": [COUNTED]}, Set(changes | {"version": 1}))
+        nulls = {} if cls.get_settings().keep_nulls else {key: "" for key, value in changes.items() if value is None}
+        values = {key: value for key, value in changes.items() if key not in nulls}
+        unset = [Unset(nulls)] if nulls else []
+        counting, starting = (COUNTED, values), ({"$nor": [COUNTED]}, values | {"version": 1})
         for counted, change in (counting, starting, counting):  # another may start between the first two
             query: Any = cls.find_one(*conditions, counted, projection_model=shape)
-            changed: Shape | None = await query.update(change, response_type=UpdateResponse.NEW_DOCUMENT)
+            changed: Shape | None = await query.update(Set(change), *unset, response_type=UpdateResponse.NEW_DOCUMENT)
             if changed is not None:
                 return changed
         return None
@@ -144,8 +155,13 @@ class StoredDocument(Document):
 class SoftDeletedDocument(StoredDocument, DocumentWithSoftDelete):
     """The base of documents that stay stored when they are deleted, with the time as `deleted_at`.
 
-    No query finds them any more but Beanie's `find_many_in_all`.
+    Nothing finds them any more but Beanie's `find_many_in_all`, and its `distinct`, which knows nothing of it.
     """
+
+    async def hard_delete(self, *args: Any, **kwargs: Any) -> Any:
+        """As Beanie has it, which does not find what is deleted already."""
+        kwargs.pop("skip_actions", None)
+        return await type(self).find_many_in_all({"_id": self.id}).delete(*args, **kwargs)
 
 
 class _Deleted(BaseModel):
@@ -162,13 +178,27 @@ def _by_key(kind: type[Document], values: dict[str, Any]) -> dict[str, Any]:
     return {aliases[name]: value for name, value in values.items() if name != "version"}
 
 
+def _typed(kind: type[Document], changes: dict[str, Any]) -> dict[str, Any]:
+    """The changes of the types that the document declares, for its hooks: nested models, where a request is dumped."""
+    return {
+        name: _adapter(kind, name).validate_python(value) if isinstance(value, dict | list) else value
+        for name, value in changes.items()
+    }
+
+
+def _adapter(kind: type[Document], name: str) -> TypeAdapter[Any]:
+    field = kind.model_fields[name]
+    declared: Any = Annotated[field.annotation, "", *field.metadata]  # which takes one piece of metadata at least
+    return TypeAdapter(declared)
+
+
 def _kinds(kind: type[Document]) -> Iterable[type[Document]]:
     return kind, *kind._children.values()  # noqa: SLF001  # Beanie has no other word for those that inherit
 
 
 def _has_rules(kind: type[Document]) -> bool:
     """Whether there is a rule over several fields: a `model_validator`, or Beanie's `validate_on_save`."""
-    known = Document.__pydantic_decorators__.model_validators
+    known = StoredDocument.__pydantic_decorators__.model_validators
     return any(
         each.get_settings().validate_on_save or each.__pydantic_decorators__.model_validators.keys() - known.keys()
         for each in _kinds(kind)
@@ -176,11 +206,16 @@ def _has_rules(kind: type[Document]) -> bool:
 
 
 def _check_rules(document: Document, changes: dict[str, Any]) -> None:
-    """Raise a validation error where the changes break a rule. What else a stored document breaks is left to it."""
+    """Raise a validation error where a changed field, or the document as a whole, breaks a rule.
+
+    What other fields of a stored document break is left to them; but then pydantic checks no rule over several.
+    """
     if not _has_rules(type(document)):
         return
+    values = _values(document)
+    stored = {name: value for name, value in values.items() if value is not None}  # what is missing has its default
     try:
-        type(document).model_validate(_by_key(type(document), _values(document)))
+        type(document).model_validate(_by_key(type(document), stored))
     except ValidationError as error:
         changed = _by_key(type(document), changes)
         if broken := [each for each in error.errors() if not each["loc"] or each["loc"][0] in changed]:
@@ -198,7 +233,7 @@ def _has_actions(kind: type[Document], events: Iterable[EventTypes]) -> bool:
 
 
 async def _run(document: Document, events: Iterable[EventTypes], direction: ActionDirections) -> None:
-    """Run the hooks that the document declares for any of the events, each once, in the order of declaration."""
+    """Run the hooks that the document declares for any of the events, each once, in no order to count on."""
     for action in _actions(type(document), events, direction):
         if inspect.isawaitable(done := action(document)):
             await done

@@ -5,7 +5,7 @@ from types import GenericAlias, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from beanie import Document, Link, PydanticObjectId
-from bson import DBRef
+from bson import DBRef, ObjectId
 from pydantic import (
     BeforeValidator,
     EmailStr,
@@ -79,7 +79,14 @@ class ById:
 
 def _unless_linked(value: Any, read: Callable[[Any], Any]) -> Any:
     values = value if isinstance(value, list) else [value]
-    return value if all(isinstance(each, Link | DBRef | Document) for each in values) else read(value)
+    return value if all(map(_is_linked, values)) else read(value)
+
+
+def _is_linked(value: Any) -> bool:
+    """Whether it is a link or what a link leads to, as `fetch_links` finds it: no JSON has an ObjectId in it."""
+    return isinstance(value, Link | DBRef | Document) or (
+        isinstance(value, dict) and isinstance(value.get("_id"), ObjectId)
+    )
 
 
 def _linked_ids(value: Any) -> Any:

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
+from beanie.exceptions import NotSupported
 from beanie.odm.queries.update import UpdateMany, UpdateQuery
 from bson import Binary
 
@@ -20,19 +21,27 @@ class _Counting(UpdateQuery):
     @property
     def update_query(self) -> Any:
         """As Beanie has it: update operators, or the stages of a pipeline."""
-        update = super().update_query
-        moment = datetime.now(UTC)
-        if isinstance(update, list):
-            counted = {"$add": [{"$ifNull": ["$version", 0]}, 1]}
-            return [*update, {"$set": {"version": counted, "updated_at": moment}}]
-        fields = {"updated_at": moment, **update.get("$set", {})}
-        if "_id" in fields:
-            fields["updated_at"] = moment
-            fields.pop("version", None)
+        update = super().update_query or {}
+        noted: dict[str, Any] = {"updated_at": datetime.now(UTC)}
         if self.document_model.get_settings().use_revision:
-            fields.setdefault("revision_id", Binary.from_uuid(uuid4()))
-        counting = {} if "version" in fields else {"$inc": {**update.get("$inc", {}), "version": 1}}
-        return {**update, "$set": fields, **counting}
+            noted["revision_id"] = Binary.from_uuid(uuid4())
+        if isinstance(update, list):
+            counted = {"$add": [{"$cond": [{"$isNumber": "$version"}, "$version", 0]}, 1]}
+            return [*update, {"$set": {"version": counted, **noted}}]
+        fields = update.get("$set", {})
+        if "_id" in fields:
+            fields = {key: value for key, value in fields.items() if key not in {"version", "updated_at"}}
+        fields = noted | fields
+        # MongoDB takes each key once.
+        taken = fields.keys() | {"version"}
+        others = {
+            operator: {key: value for key, value in values.items() if key not in taken}
+            for operator, values in update.items()
+            if operator != "$set"
+        }
+        if "version" not in fields:
+            others["$inc"] = {**others.get("$inc", {}), "version": 1}
+        return {"$set": fields, **{operator: values for operator, values in others.items() if values}}
 
 
 class _UpdateOne(_Counting, ProjectedUpdateOne):
@@ -50,9 +59,16 @@ class CountingFindOne(ProjectedFindOne):
 
     async def replace_one(self, document: Any, *args: Any, **kwargs: Any) -> Any:
         """As Beanie has it, where nobody has changed the document since it was read."""
+        if kwargs.get("bulk_writer") is not None:
+            raise NotSupported("A bulk cannot tell whether somebody has changed the document: replace it by itself.")
+        before = document.version, document.updated_at
         self.find_expressions.append(is_version({document.version}))
         document.version, document.updated_at = document.version + 1, datetime.now(UTC)
-        return await super().replace_one(document, *args, **kwargs)
+        try:
+            return await super().replace_one(document, *args, **kwargs)
+        except BaseException:  # it is not replaced, so it is what it was
+            document.version, document.updated_at = before
+            raise
 
 
 class CountingFindMany(StoredFindMany):

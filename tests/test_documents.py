@@ -10,6 +10,7 @@ from beanie import (
     Delete,
     Indexed,
     Insert,
+    Link,
     Replace,
     Save,
     SaveChanges,
@@ -18,7 +19,7 @@ from beanie import (
     before_event,
     init_beanie,
 )
-from beanie.exceptions import DocumentNotFound, RevisionIdWasChanged
+from beanie.exceptions import DocumentNotFound, NotSupported, RevisionIdWasChanged
 from beanie.operators import Inc, Set
 from bson import ObjectId
 from fastapi import FastAPI
@@ -27,6 +28,7 @@ from pydantic import BaseModel, Field, model_validator
 
 from students_api.database import Database, Encoded, stored_documents
 from students_api.documents import SoftDeletedDocument, StoredDocument
+from students_api.fields import ById
 from students_api.openapi import describe
 from students_api.problems import Problem, answer_with_problems
 from students_api.shapes import Identified, as_stored
@@ -108,6 +110,25 @@ class Boarder(Housed):
         self.room = f"room {self.points}"
 
 
+class Place(BaseModel):
+    city: str
+
+
+class Somewhere(StoredDocument):
+    place: Place
+    number: Annotated[str | None, Indexed(unique=True, sparse=True)] = None
+    friend: Annotated[Link[Pupil] | None, ById()] = None
+
+    class Settings:
+        name = "places"
+        keep_nulls = False
+
+    @before_event(Update)
+    def choose(self) -> None:
+        self.place.city = self.place.city.title()
+        self.number = None
+
+
 class Revised(StoredDocument, PupilFields):
     class Settings:
         name = "pupils"
@@ -116,7 +137,7 @@ class Revised(StoredDocument, PupilFields):
 
 
 LONG_AGO = datetime(2001, 2, 3, tzinfo=UTC)
-DOCUMENTS = [Pupil, Listening, Ruled, Kept, Housed, Boarder, Revised]
+DOCUMENTS = [Pupil, Listening, Ruled, Kept, Housed, Boarder, Somewhere, Revised]
 
 
 @pytest.fixture
@@ -266,6 +287,35 @@ async def test_a_rule_that_a_stored_document_breaks_elsewhere_does_not_keep_it_f
     assert [loc for loc, _ in errors(refused)] == [("body", "points")]
 
 
+async def test_a_rule_over_several_fields_holds_for_a_document_without_time_stamps(pupils: Collection) -> None:
+    await pupils.insert_one({"_id": ObjectId(), "name": "Jane", "words": "Go", "points": 1})
+    with pytest.raises(RequestValidationError) as refused:
+        await Ruled.change({}, changes={"points": 0}, shape=PupilRead)
+    assert errors(refused) == [(("body",), "Value error, a motto takes points")]
+
+
+async def test_a_hook_sees_nested_models_and_what_it_clears_is_not_stored_as_null(database: Database) -> None:
+    await init_beanie(database, document_models=[*DOCUMENTS], skip_indexes=True)
+    places = database["places"]
+    await places.insert_one({"_id": ObjectId(), "place": {"city": "Bern"}, "number": "1"})
+    assert await Somewhere.change({}, changes={"place": {"city": "oslo"}}, shape=Identified) is not None
+    found = await places.find_one()
+    assert found is not None
+    assert (found["place"], "number" in found) == ({"city": "Oslo"}, False)
+
+
+@pytest.mark.mongod
+async def test_a_link_can_be_fetched_into_the_document(real_database: Database) -> None:
+    await init_beanie(real_database, document_models=[*DOCUMENTS], skip_indexes=True)
+    pupil = await Pupil(name="Jane", words="").insert()
+    link: Any = pupil
+    await Somewhere(place=Place(city="Bern"), friend=link).insert()
+    fetched = await Somewhere.find_one({}, fetch_links=True)
+    assert fetched is not None
+    assert isinstance(fetched.friend, Pupil)
+    assert fetched.friend.id == pupil.id
+
+
 async def test_what_is_softly_deleted_stays_stored_and_is_found_no_more(pupils: Collection) -> None:
     pupil = await Kept(name="Jane", words="").insert()
     assert await Kept.remove(Kept.id == pupil.id)
@@ -278,6 +328,8 @@ async def test_what_is_softly_deleted_stays_stored_and_is_found_no_more(pupils: 
     assert found["deleted_at"] is not None
     (deleted,) = await Kept.find_many_in_all().to_list()
     assert deleted.is_deleted()
+    await deleted.hard_delete()
+    assert await pupils.count_documents({}) == 0
 
 
 async def test_what_every_query_leaves_out_is_left_out_of_each_alternative(pupils: Collection) -> None:
@@ -314,9 +366,29 @@ async def test_whatever_way_a_change_takes_it_counts_the_version_and_notes_the_t
     assert await version() == 7
     await Pupil.find_one(Pupil.name == "Joan").update(Set({"points": 0}))
     assert await version() == 8
-    with pytest.raises(DocumentNotFound):  # of version 5, which it is no more
-        await pupil.replace()
+    pupil.name = "Jean"
+    for _ in range(2):
+        with pytest.raises(DocumentNotFound):  # of version 5, which it is no more
+            await pupil.replace()
+    with pytest.raises(NotSupported):
+        await Pupil.replace_many([pupil])
     assert (await stored(pupils))["name"] == "Joan"
+    await Pupil.find_all().update({"$max": {"points": 7}, "$unset": {"version": ""}})
+    assert await version() == 9
+    await Pupil.find_all().update()
+    assert await version() == 10
+
+
+@pytest.mark.parametrize("version", [{}, {"version": None}, {"version": "three"}], ids=str)
+async def test_a_document_without_a_version_reads_as_version_0(pupils: Collection, version: dict[str, Any]) -> None:
+    await pupils.insert_one({"_id": ObjectId(), "name": "Jane", "words": "", **version})
+    pupil = await Pupil.find_one({})
+    assert pupil is not None
+    assert pupil.version == 0
+    pupil.name = "Joan"
+    await pupil.replace()
+    found = await stored(pupils)
+    assert (found["name"], found["version"]) == ("Joan", 1)
 
 
 @pytest.mark.mongod
@@ -327,6 +399,14 @@ async def test_an_update_by_a_pipeline_counts_the_version_too(real_pupils: Colle
     found = await stored(real_pupils)
     assert (found["points"], found["version"]) == (2, 2)
     assert found["updated_at"] > found["created_at"]
+    await real_pupils.update_one({}, {"$set": {"version": "three"}})
+    revised = await Revised.find_one({})
+    await Revised.find_all().update(pipeline)
+    assert (await stored(real_pupils))["version"] == 1
+    assert revised is not None
+    revised.points = 9
+    with pytest.raises(RevisionIdWasChanged):
+        await revised.save_changes()
 
 
 async def test_a_document_that_is_saved_for_the_first_time_has_version_1(pupils: Collection) -> None:
