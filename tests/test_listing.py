@@ -360,6 +360,7 @@ NOT_COMPARED: list[Any] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.mongod
 @pytest.mark.parametrize("limit", [1, 2, 5])
 async def test_a_walk_shows_values_of_every_type_exactly_once(

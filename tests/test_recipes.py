@@ -83,6 +83,14 @@ def test_every_recipe_has_tests_and_a_goal_and_there_are_no_others() -> None:
     assert set(RECIPES) == {*LINES, "a-second-resource"}
 
 
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
+def test_what_a_recipe_tests_on_a_real_mongod_is_marked_so(recipe: Recipe) -> None:
+    tests = re.findall(r"((?:^@.*\n)*)^(?:async )?def test_\w+\(([^)]*)\)", recipe.tests.read_text(), re.MULTILINE)
+    assert tests
+    for marks, fixtures in tests:
+        assert ("real_" in fixtures) == ("pytest.mark.mongod" in marks), fixtures
+
+
 @pytest.mark.parametrize("name", LINES)
 def test_a_recipe_changes_no_more_lines_than_its_goal(name: str) -> None:
     lines = sum(map(len, changed(RECIPES[name].patch).values()))

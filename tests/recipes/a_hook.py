@@ -1,6 +1,7 @@
 import asyncio
 
 import httpx2
+import pytest
 
 from tests.conftest import JANE
 
@@ -16,6 +17,7 @@ async def test_it_runs_at_a_creation_and_at_an_update_and_what_it_does_is_stored
     assert (await client.get(path)).headers["ETag"] == '"3"'
 
 
+@pytest.mark.mongod
 async def test_nobodys_update_is_lost(real_client: httpx2.AsyncClient) -> None:
     jane = await real_client.post("/students/", json=JANE)
     path = jane.headers["Location"]

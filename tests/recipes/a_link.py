@@ -1,4 +1,5 @@
 import httpx2
+import pytest
 from bson import DBRef, ObjectId
 
 from students_api.database import Database
@@ -7,6 +8,7 @@ from tests.conftest import JANE, NO_STUDENT
 COURSE = {"title": "Nanophotonics", "credits": 6}
 
 
+@pytest.mark.mongod
 async def test_a_student_is_linked_by_the_id_of_the_course(
     real_client: httpx2.AsyncClient, real_database: Database
 ) -> None:
@@ -22,6 +24,7 @@ async def test_a_student_is_linked_by_the_id_of_the_course(
     assert (major.status_code, major.json(), major.headers["ETag"]) == (200, course, '"1"')
 
 
+@pytest.mark.mongod
 async def test_a_link_that_leads_nowhere_or_is_none_is_told(real_client: httpx2.AsyncClient) -> None:
     path = (await real_client.post("/students/", json=JANE)).headers["Location"]
     assert (await real_client.get(f"{path}/major")).status_code == 404

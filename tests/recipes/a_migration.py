@@ -1,4 +1,5 @@
 import httpx2
+import pytest
 from bson import ObjectId
 
 from students_api import migrate
@@ -6,6 +7,7 @@ from students_api.database import Database
 from tests.conftest import JANE, client_of
 
 
+@pytest.mark.mongod
 async def test_everybody_has_the_field_after_it_and_nobody_after_it_is_taken_back(real_database: Database) -> None:
     students, jane, joan = real_database["students"], ObjectId(), ObjectId()
     old = {name: value for name, value in JANE.items() if name != "enrolled"}

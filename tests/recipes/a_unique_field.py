@@ -1,9 +1,11 @@
 import httpx2
+import pytest
 
 from students_api.main import create_app
 from tests.conftest import JANE
 
 
+@pytest.mark.mongod
 async def test_a_second_one_gets_409_that_names_the_field(real_client: httpx2.AsyncClient) -> None:
     jane = await real_client.post("/students/", json=JANE | {"number": "S-1"})
     assert (jane.status_code, jane.json()["number"]) == (201, "S-1")
@@ -17,6 +19,7 @@ async def test_a_second_one_gets_409_that_names_the_field(real_client: httpx2.As
     assert found == joan.json()
 
 
+@pytest.mark.mongod
 async def test_many_have_none(real_client: httpx2.AsyncClient) -> None:
     without = {name: value for name, value in JANE.items() if name != "number"}
     for body in (without, without, JANE | {"number": None}, JANE | {"number": None}):

@@ -1,10 +1,12 @@
 import httpx2
+import pytest
 from bson import Decimal128
 
 from students_api.database import Database
 from tests.conftest import JANE
 
 
+@pytest.mark.mongod
 async def test_each_course_is_summarized(real_client: httpx2.AsyncClient, real_database: Database) -> None:
     students = [("Physics", 2), ("Maths", Decimal128("3")), ("Physics", 4), ("Arts", "many"), (None, 1)]
     await real_database["students"].insert_many([JANE | {"course": course, "gpa": gpa} for course, gpa in students])
@@ -20,6 +22,7 @@ async def test_each_course_is_summarized(real_client: httpx2.AsyncClient, real_d
     assert (await real_client.get("/students/courses?course=Arts")).status_code == 422
 
 
+@pytest.mark.mongod
 async def test_the_view_is_there_for_other_programs_too(
     real_client: httpx2.AsyncClient, real_database: Database
 ) -> None:

@@ -1,4 +1,5 @@
 import httpx2
+import pytest
 
 from students_api.database import Database
 from students_api.indexes import missing_indexes
@@ -14,6 +15,7 @@ async def test_it_is_an_order_forward_and_backward(client: httpx2.AsyncClient) -
         assert [student["gpa"] for student in students] == expected
 
 
+@pytest.mark.mongod
 async def test_a_start_builds_it(real_client: httpx2.AsyncClient, real_database: Database) -> None:
     assert (await real_client.get("/readyz")).status_code == 200
     assert await missing_indexes(Student) == []
