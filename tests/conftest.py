@@ -215,8 +215,9 @@ ONE_BY_ONE = {"test_browser", "test_cli", "test_clients", "test_mongod", "test_r
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """With `--dist loadfile` the others go by file, so that each fixture of a file is made once."""
-    # A run on one core does without xdist, which tells no types.
-    from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]  # noqa: PLC0415
+    from xdist.scheduler import (  # type: ignore[import-untyped]  # noqa: PLC0415  # untyped; not there without xdist
+        LoadFileScheduling,
+    )
 
     class ByFile(LoadFileScheduling):  # type: ignore[misc]  # as above
         def _split_scope(self, nodeid: str) -> str:
