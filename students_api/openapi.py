@@ -98,6 +98,9 @@ def describe(app: FastAPI, documents: Mapping[str, type[Document]]) -> None:
             for path, operations in document["paths"].items():
                 for method, operation in operations.items():
                     _complete(operation, path, method, documents[operation["tags"][0]])
+            for name in ("HTTPValidationError", "ValidationError"):  # FastAPI's, of a 422 that is a problem by now
+                if f"'#/components/schemas/{name}'" not in str(document):
+                    document["components"]["schemas"].pop(name, None)
         return app.openapi_schema or {}
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's own documented way to extend the document
@@ -109,9 +112,12 @@ def answer(status: HTTPStatus, headers: dict[str, Any], description: str = "") -
 
 
 def _complete(operation: dict[str, Any], path: str, method: str, document: type[Document]) -> None:
+    responses = operation["responses"]
     if "requestBody" in operation and any(index.options.get("unique") for index in declared_indexes(document)):
-        operation["responses"] |= {"409": {"description": HTTPStatus.CONFLICT.phrase, "content": {MEDIA_TYPE: {}}}}
-    for code, response in operation["responses"].items():
+        responses.setdefault("409", {})
+    for code in responses.keys() & {"409", "422"}:  # no route has to say that these are problems
+        responses[code] |= {"description": HTTPStatus(int(code)).phrase, "content": {MEDIA_TYPE: {}}}
+    for code, response in responses.items():
         response["headers"] = response.get("headers", {}) | EVERYWHERE
         if MEDIA_TYPE not in response.get("content", {}):
             continue

@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from fastapi import APIRouter
 
 from students_api.documentation import CONTENT_SECURITY_POLICY
 from students_api.main import create_app
@@ -88,6 +89,26 @@ def test_every_problem_has_an_example_that_is_one(document: dict[str, Any], reso
             assert (str(example.status), example.title) == (status, HTTPStatus(int(status)).phrase)
             assert example.instance.startswith(resource.path)
             assert (example.outcome == "unknown") == (status == "503" and name not in {"list", "get"})
+
+
+def test_the_422_of_a_route_that_says_nothing_of_it_is_the_problem_too(
+    document: dict[str, Any], resource: Resource
+) -> None:
+    router = APIRouter(prefix=resource.prefix, tags=[resource.tag])
+
+    @router.post("/count")
+    def count(above: int) -> int:
+        return above
+
+    app = create_app()
+    app.include_router(router)
+    extended = app.openapi()
+    added = extended["paths"][f"{resource.prefix}/count"]["post"]["responses"]["422"]
+    example = added["content"]["application/problem+json"]["example"]
+    assert example["instance"] == f"{resource.prefix}/count"
+    example["instance"] = resource.path
+    assert added == operations(document, resource)["list"]["responses"]["422"]
+    assert extended["components"] == document["components"]
 
 
 def test_every_header_of_an_answer_has_a_description_and_an_example(
