@@ -110,8 +110,12 @@ class Resource:
         """Documents as another program stores them: of the body, and with what is given."""
         whole: dict[str, Any] = encoded(self.document, self.create.model_validate(self.body).model_dump())
         whole = {key: value for key, value in whole.items() if value is not None}
-        others = [dict.fromkeys(self.unique, str(number)) for number in range(1, count)]
+        others = [self.own(number) for number in range(1, count)]
         return [{"_id": ObjectId(), **whole, **own, **more} for own in [{}, *others]]
+
+    def own(self, number: int) -> dict[str, str]:
+        """The unique fields, with values that no other number gives and the body has not."""
+        return dict.fromkeys(self.unique, str(number))
 
     def collection(self, database: Database) -> Any:
         """Where the documents are."""
