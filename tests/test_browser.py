@@ -75,7 +75,7 @@ async def test_redoc_shows_every_operation(start_service: Callable[..., Service]
     service = start_service()
     await visit.page.goto(f"{service.url}/redoc")
     for title in TITLES:
-        await visit.page.get_by_role("heading", name=title).wait_for()
+        await visit.page.get_by_role("heading", name=re.compile(f"{title}$")).wait_for()
     # ReDoc asks a CDN for a logo; the page's Content-Security-Policy refuses, and nothing leaves the machine.
     assert [url for url in visit.left_the_machine(service) if "redoc" not in url] == []
     assert visit.complaints == []

@@ -14,6 +14,7 @@ from bson import ObjectId
 import students_api
 from students_api import migrate
 from students_api.database import ON_MOTOR, Database
+from students_api.main import DOCUMENTS
 from students_api.settings import Settings
 from tests.conftest import JANE, STORED_JANE, client_of
 from tests.resources import RESOURCES
@@ -197,14 +198,16 @@ async def test_check_finds_nothing_wrong_where_nothing_is(
     await migrate.run(real_database, backward=False, distance=0)
     code, lines = await check(tmp_path, mongodb_url)
     assert code == 0, lines
+    own = [resource.document for resource in RESOURCES]
     assert [re.sub(r"MongoDB [\d.]+", "MongoDB x", line) for line in lines] == [
         "ok     settings: all known",
         "ok     connection: MongoDB x, database college",
         "ok     migrations: none pending",
         *[
             f"ok     {words}"
-            for name in [resource.document.get_collection_name() for resource in RESOURCES]
-            for words in (f"indexes of {name}: none missing", f"documents of {name}: 0 of 1 break a rule")
+            for document in DOCUMENTS
+            for name, stored in [(document.get_collection_name(), int(document in own))]
+            for words in (f"indexes of {name}: none missing", f"documents of {name}: 0 of {stored} break a rule")
         ],
     ]
 
