@@ -1,5 +1,5 @@
 # Everything happens in .venv, which the first target that needs it makes.
-.PHONY: install run test test-beanie2 check coverage fuzz migrate faults lock
+.PHONY: install run test test-beanie2 test-recipes check coverage fuzz migrate faults lock
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -16,6 +16,10 @@ test: .venv/installed
 # The tests on a real MongoDB once more, with Beanie 2 and PyMongo Async in the place of Beanie 1.30 and Motor.
 test-beanie2: .venv/installed .beanie2/installed
 	PYTHONPATH='$(CURDIR)/.beanie2' $(BIN)/python -m pytest -m mongod $(ON_ALL_CORES)
+
+# The whole suite on a real MongoDB with each recipe of docs/extending.md; takes about 45 minutes.
+test-recipes: .venv/installed
+	$(BIN)/python -m pytest tests/test_recipes.py --whole -k all_others_pass
 
 # The tests again, and which lines none of them runs; takes half as long again.
 coverage: .venv/installed

@@ -201,7 +201,7 @@ def start_service(tmp_path: Path) -> Iterator[Callable[..., Service]]:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--whole", action="store_true", help="run the slow tests in the recipes' copies, too")
+    parser.addoption("--whole", action="store_true", help="run the whole suite in each recipe's copy")
     parser.addoption("--screenshots", metavar="FOLDER", help="where the browser tests keep their screenshots")
     parser.addoption(
         "--examples", metavar="COUNT", type=int, default=30, help="how many schemathesis tries of each operation"

@@ -20,7 +20,9 @@ BUILT_ON = {base for recipe in RECIPES.values() for base in recipe.after}
 LAST = {name: recipe for name, recipe in RECIPES.items() if name not in BUILT_ON}
 """The recipes that no other builds on; in the copies of these the others are as well."""
 
-NOT_COPIED = shutil.ignore_patterns(".*", "__pycache__", "dist", "node_modules")
+IGNORED = [line.rstrip("/") for line in (PROJECT / ".gitignore").read_text().splitlines()]
+NOT_COPIED = shutil.ignore_patterns(".git", *IGNORED)
+"""What is no part of the project: what a run or a build leaves, and the virtual environment."""
 
 ABOUT_DOCUMENTS = [
     f"tests/test_{name}.py"
@@ -62,6 +64,9 @@ LINES = {
 
 LINES_ELSEWHERE = 2
 """How many lines a second resource may change outside its own folder."""
+
+WHOLE = ["-m", "mongod", "-n", "auto", "--dist", "loadfile", "--ignore=tests/test_recipes.py"]
+"""The whole suite on a real MongoDB, on all cores; but for this file, whose recipe is applied there already."""
 
 
 def changed(patch: str) -> dict[str, list[tuple[str, str]]]:
@@ -171,7 +176,7 @@ def test_with_a_recipe_its_own_tests_and_all_others_pass_on_a_real_mongod(
     assert run(copy, "-c", program).count(str(copy)) == 2
     own = [f"tests/test_recipe_{RECIPES[name].tests.name}" for name in (*recipe.after, recipe.name)]
     quick = ["-m", "mongod and not slow", *own, *(ABOUT_DOCUMENTS if ON_MOTOR else [])]
-    chosen = ["-m", "mongod"] if pytestconfig.getoption("whole") else quick
+    chosen = WHOLE if pytestconfig.getoption("whole") else quick
     printed = run(copy, "-m", "pytest", "-q", "-p", "no:cacheprovider", *chosen)
     assert int(re.findall(r"(\d+) passed", printed)[-1]) >= (500 if ON_MOTOR else 1)
 
