@@ -10,10 +10,13 @@ from typing import Any
 import structlog
 from structlog.typing import ExcInfo, Processor
 
-from students_api.middleware import NO_REQUEST, request_id
+from students_api.middleware import NO_REQUEST, REQUEST, request_id
 
 WITH_VALUES = frozenset({"beanie", "bson", "fastapi", "pydantic_core", "pymongo"})
 """Packages whose errors repeat what was sent or is stored. The log has their type, not their words."""
+
+DURATION, REQUEST_ID, TIMESTAMP = 1234567.875, "<request_id>", "<timestamp>"
+"""What stands in the line of a kind of request where these will be. None needs quotes or escapes."""
 
 CAUSE = "\nThe above exception was the direct cause of the following exception:\n\n"
 CONTEXT = "\nDuring handling of the above exception, another exception occurred:\n\n"
@@ -60,7 +63,8 @@ def formatter(log_format: str) -> structlog.stdlib.ProcessorFormatter:
             colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
         )
     )
-    return structlog.stdlib.ProcessorFormatter(
+    return _Formatter(
+        renderer,
         foreign_pre_chain=[structlog.stdlib.ExtraAdder(), *common],
         processors=[
             structlog.processors.ExceptionRenderer(traceback_text),
@@ -68,6 +72,40 @@ def formatter(log_format: str) -> structlog.stdlib.ProcessorFormatter:
             renderer,
         ],
     )
+
+
+class _Formatter(structlog.stdlib.ProcessorFormatter):
+    """The formatter of structlog's, with a shorter way to the line of a request, which is most of the log.
+
+    The lines of requests of one kind differ in three places. So such a line is rendered once, and then filled in.
+    """
+
+    def __init__(self, renderer: Processor, **others: Any) -> None:
+        super().__init__(**others)
+        self._renderer = renderer
+        self._stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
+        self._templates: dict[tuple[Any, ...], str] = {}
+
+    def format(self, record: logging.LogRecord) -> str:
+        """As `logging` has it."""
+        fields: dict[str, Any] | None = getattr(record, REQUEST, None)
+        if fields is None:
+            return super().format(record)
+        varying = self._stamp(None, "", {"duration_ms": fields["duration_ms"], "request_id": request_id.get()})
+        kind = (record.levelname, record.name, fields["method"], fields["route"], fields["status"])
+        if kind not in self._templates:
+            self._templates[kind] = self._template(record, fields)
+        line: str = self._templates[kind] % varying
+        return line
+
+    def _template(self, record: logging.LogRecord, fields: dict[str, Any]) -> str:
+        level = record.levelname.lower()
+        event = {"event": REQUEST, **fields, "duration_ms": DURATION, "request_id": REQUEST_ID}
+        event |= {"level": level, "logger": record.name, "timestamp": TIMESTAMP}
+        line = str(self._renderer(None, level, event)).replace("%", "%%")
+        for place, name in {str(DURATION): "duration_ms", REQUEST_ID: "request_id", TIMESTAMP: "timestamp"}.items():
+            line = line.replace(place, f"%({name})s")
+        return line
 
 
 def _in_request(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

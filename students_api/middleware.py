@@ -1,21 +1,21 @@
 """What every request goes through, each a pure ASGI application around the next."""
 
 import logging
+import random
 import re
-import secrets
 from collections.abc import Sequence
 from contextvars import ContextVar
 from http import HTTPStatus
 from time import perf_counter
 from typing import Protocol
 
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 logger = logging.getLogger("students_api")
 
 REQUEST_ID = "X-Request-ID"
+REQUEST_ID_HEADER = REQUEST_ID.lower().encode()
 WELL_FORMED = re.compile(r"[\w.:=+/@-]{1,128}", re.ASCII)
 
 NO_REQUEST = "-"
@@ -30,6 +30,14 @@ QUIET = frozenset({"/livez", "/readyz", "/metrics"})
 
 ASKED_METHOD = "students_api.method"
 
+REQUEST = "request"
+"""What the line of a request says, and the attribute of its record that has the request's fields."""
+
+
+def new_request_id() -> str:
+    """A random one. It is no secret, so it need not come from the system, for which all of Python would wait."""
+    return f"{random.getrandbits(128):032x}"  # as above
+
 
 class RequestId:
     """Gives every request an id: the client's, where it is well formed, or a new one. Every answer has it."""
@@ -42,14 +50,16 @@ class RequestId:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        given = Headers(scope=scope).get(REQUEST_ID, "")
-        chosen = given if WELL_FORMED.fullmatch(given) else secrets.token_hex(16)
+        given = next((value.decode("latin-1") for name, value in scope["headers"] if name == REQUEST_ID_HEADER), "")
+        chosen = given if WELL_FORMED.fullmatch(given) else new_request_id()
+        header = (REQUEST_ID_HEADER, chosen.encode())
         # Never reset: the server's own line in the log comes after this, in a task that is the request's alone.
         request_id.set(chosen)
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)[REQUEST_ID] = chosen
+                others = [each for each in message["headers"] if each[0] != REQUEST_ID_HEADER]
+                message["headers"] = [*others, header]
             await send(message)
 
         await self.app(scope, receive, send_with_id)
@@ -83,8 +93,10 @@ class OptionalSlash:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer as ASGI has it."""
         if scope["type"] == "http":
-            root, path = scope.get("root_path", ""), scope["path"]
-            path = re.sub("(?<!/)/$", "", path.removeprefix(root))
+            root = scope.get("root_path", "")
+            path = scope["path"].removeprefix(root)
+            if path.endswith("/") and not path.endswith("//"):
+                path = path[:-1]
             scope["path"] = root + path + ("/" if path in self.collections or not path else "")
         await self.app(scope, receive, send)
 
@@ -137,7 +149,7 @@ class AccessLog:
             level = logging.DEBUG if route in QUIET and not failed else logging.INFO
             if logger.isEnabledFor(level):
                 fields = {"method": method, "route": route, "status": status, "duration_ms": round(seconds * 1000, 2)}
-                logger.log(level, "request", extra=fields)
+                logger.log(level, REQUEST, extra={REQUEST: fields})
 
 
 def route_template(scope: Scope) -> str:

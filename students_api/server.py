@@ -4,7 +4,6 @@ import asyncio
 import gc
 import json
 import re
-import secrets
 from functools import cache
 from http import HTTPStatus
 from typing import Any
@@ -13,7 +12,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from students_api.limits import INCOMPLETE, INCOMPLETE_SECONDS
-from students_api.middleware import REQUEST_ID
+from students_api.middleware import REQUEST_ID, new_request_id
 from students_api.problems import MEDIA_TYPE, members
 
 MAX_HEAD_BYTES = 2**16
@@ -234,7 +233,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _refuse(self, status: HTTPStatus, detail: str) -> None:
         """Answer with a problem, after the answers to the requests before, and close the connection."""
-        request_id, path = secrets.token_hex(16), (self.scope or {}).get("path", "/")
+        request_id, path = new_request_id(), (self.scope or {}).get("path", "/")
         body = json.dumps(members(status, detail, path, request_id)).encode()
         headers = [
             *self.server_state.default_headers,

@@ -49,8 +49,8 @@ def lines(caplog: pytest.LogCaptureFixture) -> Callable[[], list[tuple[Any, ...]
     caplog.set_level(logging.INFO, "students_api")
 
     def read() -> list[tuple[Any, ...]]:
-        records = [vars(record) for record in caplog.records if record.message == "request"]
-        return [(record["method"], record["route"], record["status"]) for record in records]
+        found: list[dict[str, Any]] = [vars(record)["request"] for record in caplog.records if record.msg == "request"]
+        return [(fields["method"], fields["route"], fields["status"]) for fields in found]
 
     return read
 
