@@ -5,8 +5,9 @@ from decimal import Decimal
 from typing import Annotated, Any
 
 from bson import Decimal128
-from fastapi import Depends, Header, Request
+from fastapi import Depends, Request
 
+from students_api.database import Encoded
 from students_api.problems import invalid
 
 TAG = r'(W/)?"[!#-~\x80-\xff]*"'
@@ -18,6 +19,11 @@ END = 2**63 - 1
 
 VERSION = re.compile(r'"(0|[1-9][0-9]{0,18})"')
 """A tag of ours. A weak form of it is the same: a proxy that compresses makes it."""
+
+
+def _header(name: str, description: str) -> dict[str, Any]:
+    schema = {"type": "string", "pattern": TAGS, "description": description, "examples": ['"1"'], "title": name}
+    return {"name": name, "in": "header", "required": False, "description": description, "schema": schema}
 
 
 def version_of(stored: Any) -> int:
@@ -34,11 +40,11 @@ def etag(version: int) -> str:
     return f'"{version}"'
 
 
-def is_version(versions: set[int]) -> dict[str, Any]:
+def is_version(versions: set[int]) -> Encoded:
     """The condition that a stored document counts as one of these versions."""
     each = [_between(one, one + 1) for one in sorted(versions) if one]
     none = [{"$nor": [_between(1, END)]}] if 0 in versions else []
-    return {"$or": [*each, *none]} if versions else {"version": {"$in": []}}
+    return Encoded({"$or": [*each, *none]} if versions else NO_VERSION)
 
 
 def _between(start: int, end: int) -> dict[str, Any]:
@@ -46,56 +52,51 @@ def _between(start: int, end: int) -> dict[str, Any]:
     return {"version": {"$gte": start, "$lt": end}, "version.0": {"$exists": False}}
 
 
-COUNTED: dict[str, Any] = {"$or": [_between(0, END), {"version": {"$exists": False}}]}
+NO_VERSION: dict[str, Any] = {"version": {"$in": []}}
+"""The condition that nothing meets."""
+
+COUNTED = Encoded({"$or": [_between(0, END), {"version": {"$exists": False}}]})
 """The condition that a stored version can be counted on from, or there is none."""
+
+UNCOUNTED = Encoded({"$nor": [COUNTED]})
+"""The condition that it cannot."""
 
 
 def _versions(request: Request, header: str) -> set[int] | None:
     """The versions that a header names; `None` for any. Several lines of it are one list."""
     value = ", ".join(request.headers.getlist(header))
     if not re.fullmatch(TAGS, value):
-        raise invalid(("header", header), "Several lines should be one list of entity tags", "entity_tags")
+        words = 'It should be a list of entity tags such as "1", or *; several lines of it are one list'
+        raise invalid(("header", header), words, "entity_tags")
     if value == "*":
         return None
     return {version for version in map(int, VERSION.findall(value)) if version < END}
 
 
-def _header(name: str, description: str) -> Any:
-    # Left out, it is None; the type is without it, as a header has no null that OpenAPI could speak of.
-    return Header(None, alias=name, pattern=TAGS, description=description, examples=['"1"'])
-
-
+# FastAPI would take longer to read a header that is declared as a parameter than all of this does to use it. So OpenAPI
+# has them from here: students_api/openapi.py.
 MATCH = _header("If-Match", "Make the change only if it is still as it was under this `ETag`; else 412.")
 NONE_MATCH = _header("If-None-Match", "Answer 304 without a body if it is still as it was under this `ETag`.")
 
 
-async def _if_match(request: Request, if_match: str = MATCH) -> list[dict[str, Any]]:
+async def _if_match(request: Request) -> list[Encoded]:
     conditions = []
-    if if_match is not None and (versions := _versions(request, "If-Match")) is not None:
+    if "If-Match" in request.headers and (versions := _versions(request, "If-Match")) is not None:
         conditions.append(is_version(versions))
     # Few clients send it with a write; those that do must not have it ignored (RFC 9110, section 13.1.2).
     if "If-None-Match" in request.headers:
         known = _versions(request, "If-None-Match")
-        conditions.append({"version": {"$in": []}} if known is None else {"$nor": [is_version(known)]})
+        conditions.append(Encoded(NO_VERSION if known is None else {"$nor": [is_version(known)]}))
     return conditions
 
 
-async def _if_none_match(request: Request, if_none_match: str = NONE_MATCH) -> "Known":
-    return Known(set() if if_none_match is None else _versions(request, "If-None-Match"))
+def is_known(request: Request, version: int) -> bool:
+    """Whether the client has this version already: `If-None-Match` names it."""
+    if "If-None-Match" not in request.headers:
+        return False
+    versions = _versions(request, "If-None-Match")
+    return versions is None or version in versions
 
 
-class Known:
-    """The versions that a client has already."""
-
-    def __init__(self, versions: set[int] | None) -> None:
-        self.versions = versions
-
-    def __contains__(self, version: int) -> bool:
-        return self.versions is None or version in self.versions
-
-
-IfMatch = Annotated[list[dict[str, Any]], Depends(_if_match)]
+IfMatch = Annotated[list[Encoded], Depends(_if_match)]
 """Conditions for the query of a write, so that the check and the write are one operation of the database."""
-
-IfNoneMatch = Annotated[Known, Depends(_if_none_match)]
-"""The versions for which to answer that nothing has changed."""

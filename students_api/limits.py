@@ -1,10 +1,9 @@
 """Limits: how large a request may be, how long it may take, and how many use the database at once."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from http import HTTPStatus
 
-from fastapi import Depends, HTTPException, Request
+from fastapi import HTTPException, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from students_api.problems import RETRY_AFTER_SECONDS, problem, unavailable
@@ -28,6 +27,9 @@ WAIT_SECONDS = 1
 
 CLOSE = {"Connection": "close"}
 
+LIMITED = "students_api.limited"
+"""The key of a request's scope that has its limits."""
+
 
 class RequestLimits:
     """Bounds a request's size and time: 413, 408 where it does not become complete, 503 where no answer begins in time.
@@ -45,19 +47,21 @@ class RequestLimits:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        settings, request = scope["app"].state.settings, Request(scope)
-        if int(request.headers.get("content-length", "0")) > settings.max_body_bytes:
+        settings = scope["app"].state.settings
+        if any(name == b"content-length" and int(value) > settings.max_body_bytes for name, value in scope["headers"]):
             words = TOO_LARGE.format(settings.max_body_bytes)
-            await problem(request, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, words, CLOSE)(scope, receive, send)
+            await problem(Request(scope), HTTPStatus.REQUEST_ENTITY_TOO_LARGE, words, CLOSE)(scope, receive, send)
             return
-        limited = _Limited(scope, receive, send)
+        scope[LIMITED] = limited = _Limited(scope, receive, send)
         try:
             async with limited.deadline:
                 await self.app(scope, limited.receive, limited.send)
         except TimeoutError:
             if not limited.deadline.expired():
                 raise
-            await unavailable(request)(scope, receive, send)
+            await unavailable(Request(scope))(scope, receive, send)
+        finally:
+            limited.end_turn()
 
 
 class _Limited:
@@ -71,6 +75,7 @@ class _Limited:
         self._max_bytes = self._left = settings.max_body_bytes
         self._seconds = settings.deadline_seconds + MARGIN_SECONDS
         self._is_complete = False
+        self._turns: asyncio.Semaphore | None = None
         self.deadline = asyncio.timeout(self._seconds)
 
     async def receive(self) -> Message:
@@ -93,28 +98,37 @@ class _Limited:
         return message
 
     async def send(self, message: Message) -> None:
+        self.end_turn()
         self._set_deadline(None)
         await self._send(message)
+
+    async def take_turn(self, turns: asyncio.Semaphore) -> None:
+        if turns.locked():
+            async with asyncio.timeout(WAIT_SECONDS):
+                await turns.acquire()
+        else:
+            await turns.acquire()
+        self._turns = turns
+
+    def end_turn(self) -> None:
+        if self._turns is not None:
+            self._turns.release()
+            self._turns = None
 
     def _set_deadline(self, when: float | None) -> None:
         if not self.deadline.expired():
             self.deadline.reschedule(when)
 
 
-async def _take_turn(request: Request) -> AsyncIterator[None]:
+async def take_turn(request: Request) -> None:
+    """Wait for one of the connections to the database, as many as there are; it is given back when an answer begins.
+
+    Raises 503 where there is none in time, or the database has not answered yet.
+    """
     state = request.app.state
     if not state.is_ready:
         raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, NOT_YET, {"Retry-After": str(RETRY_AFTER_SECONDS)})
     try:
-        async with asyncio.timeout(WAIT_SECONDS):
-            await state.turns.acquire()
+        await request.scope[LIMITED].take_turn(state.turns)
     except TimeoutError as error:
         raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, BUSY, {"Retry-After": str(WAIT_SECONDS)}) from error
-    try:
-        yield
-    finally:
-        state.turns.release()
-
-
-UsesDatabase = Depends(_take_turn, scope="function")
-"""For the `dependencies=` of a router: as many requests at once as there are connections; the others wait, then 503."""

@@ -1,10 +1,10 @@
 """Content negotiation (RFC 9110, sections 8.3 and 12.5): in which form bodies come, and in which they are wanted."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import Depends, HTTPException, Request
+from fastapi import HTTPException, Request
 from pydantic import BaseModel
 
 JSON = "application/json"
@@ -23,19 +23,10 @@ def accepts(header: str, media_type: str) -> bool:
     return next((weights[name] > 0 for name in ranges if name in weights), False)
 
 
-def body_of(*media_types: str) -> Any:
-    """For the `dependencies=` of a route whose body is of one of these types: 415 for any other."""
-    return Depends(_body_of(*media_types))
+def body_of(*media_types: str) -> Callable[[Request], None]:
+    """The check of a route whose body is of one of these types: 415 for any other."""
 
-
-def also_as(media_type: str, shape: type[BaseModel]) -> dict[str, Any]:
-    """For the `openapi_extra=` of a route that takes this form of body beside JSON."""
-    reference = {"$ref": f"#/components/schemas/{shape.__name__}"}
-    return {"requestBody": {"content": {media_type: {"schema": reference}}}}
-
-
-def _body_of(*media_types: str) -> Callable[[Request], Coroutine[Any, Any, None]]:
-    async def check_body(request: Request) -> None:
+    def check_body(request: Request) -> None:
         headers = request.headers
         if headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers:
             return
@@ -46,11 +37,18 @@ def _body_of(*media_types: str) -> Callable[[Request], Coroutine[Any, Any, None]
     return check_body
 
 
-async def _answer_in_json(request: Request) -> None:
+def answers_json(request: Request) -> None:
+    """The check of a route that answers with JSON: 406 where the client takes none."""
     header = ",".join(request.headers.getlist("accept"))
     if header.strip() and not accepts(header, JSON):
         words = f"Answers are {JSON}; the request's Accept header has to allow that."
         raise HTTPException(HTTPStatus.NOT_ACCEPTABLE, words)
+
+
+def also_as(media_type: str, shape: type[BaseModel]) -> dict[str, Any]:
+    """For the `openapi_extra=` of a route that takes this form of body beside JSON."""
+    reference = {"$ref": f"#/components/schemas/{shape.__name__}"}
+    return {"requestBody": {"content": {media_type: {"schema": reference}}}}
 
 
 def _weight(parameters: list[str]) -> float:
@@ -58,7 +56,3 @@ def _weight(parameters: list[str]) -> float:
         return next((float(parameter[2:]) for parameter in parameters if parameter.startswith("q=")), 1)
     except ValueError:
         return 1  # it is no weight; the type alone counts
-
-
-AnswersJson = Depends(_answer_in_json)
-"""For the `dependencies=` of a route that answers with JSON: 406 where the client takes none."""

@@ -9,6 +9,7 @@ from beanie import Document
 from fastapi import FastAPI
 from pydantic.json_schema import models_json_schema
 
+from students_api.conditional import MATCH, NONE_MATCH
 from students_api.indexes import declared_indexes
 from students_api.limits import INCOMPLETE, TOO_LARGE
 from students_api.middleware import REQUEST_ID
@@ -80,6 +81,10 @@ PROBLEMS: dict[HTTPStatus, tuple[str, dict[str, Any]]] = {
 }  # fmt: skip
 
 
+CONDITIONAL = {"304": NONE_MATCH, "412": MATCH}
+"""The parameter that an operation has with such an answer."""
+
+
 def describe(app: FastAPI, documents: Mapping[str, type[Document]]) -> None:
     """Have the OpenAPI document of `app` describe the problems of each operation, and the headers of each answer.
 
@@ -117,6 +122,9 @@ def _complete(operation: dict[str, Any], path: str, method: str, document: type[
         responses.setdefault("409", {})
     for code in responses.keys() & {"409", "422"}:  # no route has to say that these are problems
         responses[code] |= {"description": HTTPStatus(int(code)).phrase, "content": {MEDIA_TYPE: {}}}
+    for code, header_parameter in CONDITIONAL.items():
+        if code in responses:
+            operation.setdefault("parameters", []).append(header_parameter)
     for code, response in responses.items():
         response["headers"] = response.get("headers", {}) | EVERYWHERE
         if MEDIA_TYPE not in response.get("content", {}):

@@ -9,11 +9,9 @@ from typing import Any
 from beanie import PydanticObjectId
 from fastapi import APIRouter, HTTPException, Request, Response
 
-from students_api.conditional import etag
+from students_api.conditional import etag, is_known
 from students_api.documents import StoredDocument
-from students_api.negotiation import JSON, MERGE_PATCH, AnswersJson, body_of
 from students_api.openapi import ETAG, LINK, LOCATION, answer
-from students_api.parameters import NoParameters
 from students_api.problems import responses
 from students_api.shapes import Identified
 
@@ -29,38 +27,32 @@ CREATE: dict[str, Any] = {
     "status_code": HTTPStatus.CREATED,
     "response_description": "As it is stored, with its new id",
     "responses": answer(HTTPStatus.CREATED, ETAG | LOCATION) | responses(HTTPStatus.NOT_ACCEPTABLE, *UNREADABLE),
-    "dependencies": [NoParameters, AnswersJson, body_of(JSON)],
 }
 LIST: dict[str, Any] = {
     "response_description": "A page",
     "responses": answer(HTTPStatus.OK, LINK) | responses(HTTPStatus.NOT_ACCEPTABLE, HTTPStatus.UNPROCESSABLE_ENTITY),
-    "dependencies": [AnswersJson],
 }
 GET: dict[str, Any] = {
     "response_description": "As it is stored",
     "responses": answer(HTTPStatus.OK, ETAG)
     | answer(HTTPStatus.NOT_MODIFIED, ETAG, "It is as it was under that ETag")
     | responses(HTTPStatus.NOT_FOUND, HTTPStatus.NOT_ACCEPTABLE, HTTPStatus.UNPROCESSABLE_ENTITY),
-    "dependencies": [NoParameters, AnswersJson],
 }
 READ: dict[str, Any] = {
     "responses": responses(HTTPStatus.NOT_ACCEPTABLE, HTTPStatus.UNPROCESSABLE_ENTITY),
-    "dependencies": [NoParameters, AnswersJson],
 }
 """For whatever else a resource answers to GET, without parameters."""
 
 UPDATE: dict[str, Any] = {
     "response_description": "As it is after the change",
     "responses": answer(HTTPStatus.OK, ETAG) | responses(*CHANGED),
-    "dependencies": [NoParameters, AnswersJson, body_of(JSON)],
 }
-PATCH: dict[str, Any] = UPDATE | {"dependencies": [NoParameters, AnswersJson, body_of(JSON, MERGE_PATCH)]}
+PATCH: dict[str, Any] = UPDATE
 DELETE: dict[str, Any] = {
     "status_code": HTTPStatus.NO_CONTENT,
     "response_class": Response,  # without a Content-Type, as it has no content
     "response_description": "It is gone",
     "responses": responses(HTTPStatus.NOT_FOUND, HTTPStatus.PRECONDITION_FAILED, HTTPStatus.UNPROCESSABLE_ENTITY),
-    "dependencies": [NoParameters],
 }
 
 
@@ -68,6 +60,14 @@ def headers_of_new(document: StoredDocument, request: Request, router: APIRouter
     """The headers that tell of a document which a request has made, and where the router has it."""
     root = request.scope.get("root_path", "")
     return {"ETag": etag(document.version), "Location": f"{root}{router.prefix}/{document.id}"}
+
+
+def unless_known(stored: Identified, request: Request, response: Response) -> Any:
+    """The answer to GET: the document with its ETag, or 304 where the client has it already."""
+    if is_known(request, stored.version):
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers={"ETag": stored.etag})
+    response.headers["ETag"] = stored.etag
+    return stored
 
 
 def not_found(document: type[StoredDocument], document_id: PydanticObjectId) -> HTTPException:

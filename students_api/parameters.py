@@ -2,8 +2,8 @@
 
 from typing import Annotated
 
-from fastapi import Depends, Path, Query
-from pydantic import BaseModel, ConfigDict
+from fastapi import Path, Request
+from fastapi.exceptions import RequestValidationError
 
 from students_api.fields import DocumentId
 
@@ -11,13 +11,12 @@ PathId = Annotated[DocumentId, Path(alias="id", description="Its id.", examples=
 """The id at the end of a document's path."""
 
 
-class _NoParameters(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-async def _no_parameters(_: Annotated[_NoParameters, Query()]) -> None:
-    pass
-
-
-NoParameters = Depends(_no_parameters)
-"""For the `dependencies=` of a route that takes no query parameters, so that it refuses any."""
+def no_parameters(request: Request) -> None:
+    """The check of a route that takes no query parameters, so that it refuses any."""
+    if request.scope["query_string"] and request.query_params:
+        raise RequestValidationError(
+            [
+                {"loc": ("query", name), "msg": "Extra inputs are not permitted", "type": "extra_forbidden"}
+                for name in request.query_params
+            ]
+        )

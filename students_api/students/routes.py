@@ -1,11 +1,10 @@
 """The routes of the resource `/students/`."""
 
-from http import HTTPStatus
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
-from students_api.conditional import IfMatch, IfNoneMatch
+from students_api.conditional import IfMatch
 from students_api.negotiation import MERGE_PATCH, also_as
 from students_api.operations import (
     CREATE,
@@ -17,8 +16,10 @@ from students_api.operations import (
     headers_of_new,
     not_found,
     not_found_or_changed,
+    unless_known,
 )
 from students_api.parameters import PathId
+from students_api.routing import Route
 from students_api.students.student import (
     Student,
     StudentCreate,
@@ -28,18 +29,7 @@ from students_api.students.student import (
     StudentUpdate,
 )
 
-router = APIRouter(prefix="/students", tags=["students"])
-
-
-async def find_student(student_id: PathId) -> StudentRead:
-    """The stored student that the path names; 404 where there is none."""
-    student = await Student.find_one(Student.id == student_id, projection_model=StudentRead)
-    if student is None:
-        raise not_found(Student, student_id)
-    return student
-
-
-StoredStudent = Annotated[StudentRead, Depends(find_student)]
+router = APIRouter(prefix="/students", tags=["students"], route_class=Route)
 
 
 @router.post("/", **CREATE, summary="Create a student", response_model=StudentRead)
@@ -61,12 +51,12 @@ async def list_students(query: Annotated[StudentQuery, Query()], request: Reques
 
 
 @router.get("/{id}", **GET, summary="Get a student", response_model=StudentRead)
-async def get_student(student: StoredStudent, if_none_match: IfNoneMatch, response: Response) -> Any:
+async def get_student(student_id: PathId, request: Request, response: Response) -> Any:
     """Answers the student with this id."""
-    if student.version in if_none_match:
-        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers={"ETag": student.etag})
-    response.headers["ETag"] = student.etag
-    return student
+    student = await Student.find_one(Student.id == student_id, projection_model=StudentRead)
+    if student is None:
+        raise not_found(Student, student_id)
+    return unless_known(student, request, response)
 
 
 @router.put("/{id}", **UPDATE, summary="Update a student")
