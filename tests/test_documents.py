@@ -1,13 +1,15 @@
 """A document is changed and deleted in one operation; with its hooks and rules, where it declares them."""
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Self, TypeAlias
 
 import httpx2
 import pytest
 from beanie import (
     Delete,
+    Document,
     Indexed,
     Insert,
     Link,
@@ -24,7 +26,7 @@ from beanie.operators import Inc, Set
 from bson import ObjectId
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, Field, model_validator
+from pydantic import AfterValidator, BaseModel, Field, field_validator, model_validator
 
 from students_api.database import Database, Encoded, stored_documents
 from students_api.documents import SoftDeletedDocument, StoredDocument
@@ -129,6 +131,41 @@ class Somewhere(StoredDocument):
         self.number = None
 
 
+class Level(StrEnum):
+    FIRST = "first"
+
+
+class Everything(StoredDocument, PupilFields):
+    """What BSON has no types for, and what MongoDB is not to see."""
+
+    level: Level = Level.FIRST
+    born: date = date(2001, 2, 3)
+    place: Place = Place(city="Bern")
+    tags: set[str] = {"a"}
+    nothing: str | None = None
+
+    class Settings:
+        name = "pupils"
+        keep_nulls = False
+        bson_encoders: ClassVar = {date: date.isoformat}
+
+
+class Strict(StoredDocument, PupilFields):
+    """Two rules more than a request has."""
+
+    name: Annotated[str, Field(max_length=4)]
+
+    class Settings:
+        name = "pupils"
+
+    @field_validator("points")
+    @classmethod
+    def is_even(cls, value: int) -> int:
+        if value % 2:
+            raise ValueError("odd")
+        return value
+
+
 class Revised(StoredDocument, PupilFields):
     class Settings:
         name = "pupils"
@@ -137,7 +174,7 @@ class Revised(StoredDocument, PupilFields):
 
 
 LONG_AGO = datetime(2001, 2, 3, tzinfo=UTC)
-DOCUMENTS = [Pupil, Listening, Ruled, Kept, Housed, Boarder, Somewhere, Revised]
+DOCUMENTS = [Pupil, Listening, Ruled, Kept, Housed, Boarder, Somewhere, Everything, Strict, Revised]
 
 
 @pytest.fixture
@@ -258,6 +295,48 @@ async def test_of_deletions_at_once_with_hooks_one_finds_the_document(real_pupil
 
 def errors(refused: pytest.ExceptionInfo[RequestValidationError]) -> list[tuple[tuple[str, ...], str]]:
     return [(each["loc"], each["msg"]) for each in refused.value.errors()]
+
+
+@pytest.mark.parametrize("kind", [Pupil, Listening, Ruled, Kept, Housed, Boarder, Everything, Strict, Revised])
+async def test_a_new_document_is_stored_as_beanie_stores_it(pupils: Collection, kind: type[StoredDocument]) -> None:
+    one, other = (kind(name="Jane", words="", created_at=LONG_AGO) for _ in range(2))
+    assert await one.insert() is one
+    await Document.insert(other)
+    first, second = [each async for each in pupils.find({}, {"_id": 0})]
+    for each in (first, second):
+        each.pop("revision_id", None)  # a random one
+    assert first == second
+    assert first.keys() >= {"name", "points", "words", "version", "created_at", "updated_at"}
+
+
+async def test_a_hook_sees_a_new_document(pupils: Collection) -> None:
+    await Listening(name="jane", words="").insert()
+    assert (await stored(pupils))["name"] == "Jane"
+
+
+async def test_a_request_is_not_checked_twice(pupils: Collection) -> None:
+    checked: list[str] = []
+
+    class Fields(BaseModel):
+        name: Annotated[str, AfterValidator(lambda name: checked.append(name) or name)]
+
+    class Checked(StoredDocument, Fields):
+        class Settings:
+            name = "pupils"
+
+    await init_beanie(pupils.database, document_models=[Checked], skip_indexes=True)
+    pupil = Checked.made_of(Fields(name="Jane"))
+    assert checked == ["Jane"]
+    assert (pupil.version, pupil.updated_at) == (1, pupil.created_at)
+    assert abs((datetime.now(UTC) - pupil.created_at).total_seconds()) < 60
+
+
+@pytest.mark.usefixtures("pupils")
+@pytest.mark.parametrize(("fields", "place"), [({"name": "Janet"}, "name"), ({"name": "Jane", "points": 1}, "points")])
+async def test_a_rule_of_the_document_alone_holds_for_a_request(fields: dict[str, Any], place: str) -> None:
+    with pytest.raises(RequestValidationError) as refused:
+        Strict.made_of(PupilFields(**fields))
+    assert [loc for loc, _ in errors(refused)] == [("body", place)]
 
 
 async def test_a_rule_over_several_fields_holds_for_what_a_change_makes_of_the_document(pupils: Collection) -> None:
