@@ -8,7 +8,6 @@ from beanie import Document, Link
 from bson import DBRef, Decimal128, ObjectId
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     GetCoreSchemaHandler,
@@ -22,10 +21,14 @@ from pydantic.fields import FieldInfo
 from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import CoreSchema, core_schema
 
-from students_api.conditional import etag, version_of
+from students_api.conditional import END, etag, version_of
 from students_api.fields import ids_of
 
 Shape = TypeVar("Shape", bound=BaseModel)
+
+
+PLAIN = (str, float, int, NoneType)
+"""What JSON has types for, lists and objects aside."""
 
 
 def _json_value(value: Any) -> Any:
@@ -48,6 +51,19 @@ def _json_value(value: Any) -> Any:
             return None
 
 
+def _id_text(value: Any) -> Any:
+    return str(value) if isinstance(value, ObjectId) else _json_value(value)
+
+
+class _Version:
+    """What the stored version counts as. Most are whole numbers, which take no help of Python."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        counted = core_schema.int_schema(strict=True, ge=0, lt=END)
+        other = core_schema.no_info_before_validator_function(version_of, handler(source))
+        return core_schema.union_schema([counted, other], mode="left_to_right")
+
+
 class Identified(BaseModel):
     """What every response about a document holds beside the document's own fields; the version shows as its ETag."""
 
@@ -55,7 +71,7 @@ class Identified(BaseModel):
 
     id: Annotated[
         Any,
-        PlainValidator(_json_value),
+        PlainValidator(_id_text),
         WithJsonSchema({"type": "string"}),
         Field(
             alias="_id",
@@ -64,7 +80,7 @@ class Identified(BaseModel):
             examples=["5eb7cf5a86d9755df3a6c593"],
         ),
     ]
-    version: SkipJsonSchema[Annotated[int, BeforeValidator(version_of), Field(exclude=True)]] = 0
+    version: SkipJsonSchema[Annotated[int, _Version(), Field(exclude=True)]] = 0
 
     @property
     def etag(self) -> str:
@@ -135,16 +151,16 @@ class _AsStored:
     """Takes any value that BSON holds; the declared type describes it in OpenAPI, and reads what is no JSON."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_wrap_validator_function(
-            _stored_value,
-            core_schema.nullable_schema(handler(source)),
+        other = core_schema.no_info_wrap_validator_function(_stored_value, core_schema.nullable_schema(handler(source)))
+        # What JSON has too stays as it is without Python's help, which would take most of the time of a list.
+        return core_schema.union_schema(
+            [core_schema.is_instance_schema(PLAIN), other],
+            mode="left_to_right",
             serialization=core_schema.simple_ser_schema("any"),
         )
 
 
 def _stored_value(value: Any, read: Callable[[Any], Any]) -> Any:
-    if isinstance(value, str | float | int | NoneType):
-        return value
     if isinstance(value, ObjectId | DBRef | Link | Document):
         return _json_value(value)
     try:
