@@ -1,5 +1,5 @@
 # Everything happens in .venv, which the first target that needs it makes.
-.PHONY: install run test test-beanie2 test-recipes check coverage fuzz migrate faults lock
+.PHONY: install run test test-beanie2 test-recipes check coverage fuzz migrate faults bench lock
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -43,6 +43,14 @@ migrate: .venv/installed
 # What a client sees while the nodes of a replica set fail; takes about seven minutes.
 faults: .venv/installed
 	$(BIN)/python -m benchmarks.faults
+
+# What a request costs, beside other servers, and what cores, memory and time the service takes; about twenty minutes.
+bench: .venv/installed .beanie2/installed
+	@if command -v npm >/dev/null; then npm ci --prefix benchmarks/servers/express --silent --no-audit --no-fund; \
+		else echo 'Without Node.js, Express is left out.'; fi
+	$(BIN)/python -m benchmarks.speed --write
+	$(BIN)/python -m benchmarks.scale
+	$(BIN)/python -m benchmarks.footprint
 
 # The newest versions that pyproject.toml allows, for every platform and Python version that it allows.
 lock: .venv/installed

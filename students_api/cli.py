@@ -71,6 +71,7 @@ def serve(
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on.")] = 8000,
     workers: Annotated[int, typer.Option(min=1, help="How many processes.")] = 1,
+    pin: Annotated[bool, typer.Option(help="Whether each of several workers has a core of its own (Linux).")] = True,
     reload: Annotated[bool, typer.Option("--reload", help="Start again whenever a source file changes.")] = False,
 ) -> None:
     """Run the service, with a local MongoDB of its own where MONGODB_URL is not set."""
@@ -83,6 +84,7 @@ def serve(
     from students_api.limits import INCOMPLETE_SECONDS
     from students_api.logs import configuration
     from students_api.main import logger, prepare
+    from students_api.workers import PinnedWorkers, let_the_loop_run
 
     if reload and workers > 1:
         raise typer.BadParameter("it takes one worker", param_hint="--reload")
@@ -121,11 +123,12 @@ def serve(
         }
         if reload:
             os.environ["STUDENTS_API_STOP_DELAY_SECONDS"] = "0"  # a developer waits for it
+        let_the_loop_run()
         if workers == 1:
             uvicorn.run(APP, **options)
         else:
             config = uvicorn.Config(APP, **options)
-            supervisor = Multiprocess(config, sockets=[config.bind_socket()])
+            supervisor = (PinnedWorkers if pin else Multiprocess)(config, sockets=[config.bind_socket()])
             supervisor.run()
             if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
                 raise typer.Exit(NOT_STARTED)

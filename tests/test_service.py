@@ -136,6 +136,35 @@ def test_several_workers_share_a_mongod_and_stop_together(
     assert mongods(tmp_path / DATA) == []
 
 
+def workers(service: Service) -> list[int]:
+    """The ids of the processes that answer; multiprocessing has one more, which counts what they share."""
+    pid = service.process.pid
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
+
+
+def cores(worker: int) -> frozenset[frozenset[int]]:
+    """Those to which its threads are held."""
+    return frozenset(frozenset(os.sched_getaffinity(int(task.name))) for task in Path(f"/proc/{worker}/task").iterdir())
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity") or (os.cpu_count() or 1) < 2, reason="needs Linux and 2 cores")
+def test_each_of_several_workers_has_a_core_of_its_own_and_its_successor_has_it_too(
+    start_service: Callable[..., Service], mongodb_url: str
+) -> None:
+    service = start_service("--workers", "2", MONGODB_URL=mongodb_url)
+    first, second = sorted(os.sched_getaffinity(0))[:2]
+    expected = {frozenset({frozenset({first})}), frozenset({frozenset({second})})}
+    wait_for(lambda: {cores(worker) for worker in workers(service)} == expected)
+    killed = workers(service)[0]
+    os.kill(killed, signal.SIGKILL)
+    wait_for(lambda: killed not in workers(service) and len(workers(service)) == 2)
+    wait_for(lambda: {cores(worker) for worker in workers(service)} == expected)
+    free = start_service("--workers", "2", "--no-pin", MONGODB_URL=mongodb_url)
+    assert {cores(worker) for worker in workers(free)} == {frozenset({frozenset(os.sched_getaffinity(0))})}
+    assert {os.sched_getscheduler(worker) for worker in workers(free)} == {os.SCHED_BATCH}
+
+
 @pytest.mark.parametrize("arguments", [("--workers", "2"), ("--reload",)], ids=str)
 def test_nothing_is_left_of_it_when_the_parent_of_its_workers_is_killed(
     start_service: Callable[..., Service], tmp_path: Path, arguments: tuple[str, ...]
