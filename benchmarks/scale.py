@@ -78,7 +78,7 @@ def compare_workers(folder: Path, rounds: int, seconds: int) -> None:
     rates = defaultdict[str, list[float]](list)
     for _ in range(rounds):
         for name, (count, server) in servers.items():
-            with on_cores(one if count == 1 else one | others), ExitStack() as stack:
+            with on_cores(one if count == 1 else one | {min(others)}), ExitStack() as stack:
                 url = stack.enter_context(LocalMongod(folder / f"data-{count}", find_mongod(None)))
                 fill_once(url)
                 service = stack.enter_context(start(server, folder, url, DATABASE))

@@ -71,7 +71,7 @@ def serve(
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on.")] = 8000,
     workers: Annotated[int, typer.Option(min=1, help="How many processes.")] = 1,
-    pin: Annotated[bool, typer.Option(help="Whether each of several workers has a core of its own (Linux).")] = True,
+    pin: Annotated[bool, typer.Option(help="Whether as many workers as cores have one each (Linux).")] = True,
     reload: Annotated[bool, typer.Option("--reload", help="Start again whenever a source file changes.")] = False,
 ) -> None:
     """Run the service, with a local MongoDB of its own where MONGODB_URL is not set."""

@@ -19,10 +19,10 @@ def let_the_loop_run() -> None:
 
 
 class PinnedWorkers(Multiprocess):
-    """uvicorn's workers, each held to a core of its own, where there are as many cores as workers.
+    """uvicorn's workers, each held to a core of its own, where they are to use all the cores that they may use.
 
     Of a worker's threads one runs at a time. On one core its data stay in that core's caches, and no thread waits for
-    another core to wake up.
+    another core to wake up. Where there are more cores than workers, others may be about to choose the same ones.
     """
 
     def init_processes(self) -> None:
@@ -39,9 +39,9 @@ class PinnedWorkers(Multiprocess):
         if not hasattr(os, "sched_setaffinity"):
             return
         cores = sorted(os.sched_getaffinity(0))
-        if len(self.processes) > len(cores):
+        if len(self.processes) != len(cores):
             return
-        for core, process in zip(cores, self.processes, strict=False):
+        for core, process in zip(cores, self.processes, strict=True):
             with suppress(OSError):  # it has ended meanwhile
                 for thread in Path(f"/proc/{process.pid}/task").iterdir():
                     os.sched_setaffinity(int(thread.name), {core})

@@ -149,20 +149,29 @@ def cores(worker: int) -> frozenset[frozenset[int]]:
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity") or (os.cpu_count() or 1) < 2, reason="needs Linux and 2 cores")
-def test_each_of_several_workers_has_a_core_of_its_own_and_its_successor_has_it_too(
+def test_as_many_workers_as_cores_have_one_each_and_the_successor_of_one_has_it_too(
     start_service: Callable[..., Service], mongodb_url: str
 ) -> None:
-    service = start_service("--workers", "2", MONGODB_URL=mongodb_url)
-    first, second = sorted(os.sched_getaffinity(0))[:2]
-    expected = {frozenset({frozenset({first})}), frozenset({frozenset({second})})}
-    wait_for(lambda: {cores(worker) for worker in workers(service)} == expected)
+    usable = os.sched_getaffinity(0)
+    both = frozenset(sorted(usable)[:2])
+    os.sched_setaffinity(0, both)  # which the services inherit
+    try:
+        service = start_service("--workers", "2", MONGODB_URL=mongodb_url)
+        others = [
+            start_service(*more, MONGODB_URL=mongodb_url)
+            for more in (("--workers", "2", "--no-pin"), ("--workers", "3"))
+        ]
+    finally:
+        os.sched_setaffinity(0, usable)
+    one_each = {frozenset({frozenset({core})}) for core in both}
+    wait_for(lambda: {cores(worker) for worker in workers(service)} == one_each)
     killed = workers(service)[0]
     os.kill(killed, signal.SIGKILL)
     wait_for(lambda: killed not in workers(service) and len(workers(service)) == 2)
-    wait_for(lambda: {cores(worker) for worker in workers(service)} == expected)
-    free = start_service("--workers", "2", "--no-pin", MONGODB_URL=mongodb_url)
-    assert {cores(worker) for worker in workers(free)} == {frozenset({frozenset(os.sched_getaffinity(0))})}
-    assert {os.sched_getscheduler(worker) for worker in workers(free)} == {os.SCHED_BATCH}
+    wait_for(lambda: {cores(worker) for worker in workers(service)} == one_each)
+    for free in others:
+        assert {cores(worker) for worker in workers(free)} == {frozenset({both})}
+        assert {os.sched_getscheduler(worker) for worker in workers(free)} == {os.SCHED_BATCH}
 
 
 @pytest.mark.parametrize("arguments", [("--workers", "2"), ("--reload",)], ids=str)
