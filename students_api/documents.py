@@ -232,13 +232,18 @@ def _is_checked_by(kind: type[Document], shape: type[BaseModel]) -> bool:
 
     To check an e-mail address a second time takes as long as all else that a new document does.
     """
-    own, others = (each.__pydantic_decorators__ for each in (kind, shape))
     return (
         not _has_rules(kind)
-        and own.field_validators.keys() <= others.field_validators.keys()
+        and _field_rules(kind) <= _field_rules(shape)
         and kind.model_config == StoredDocument.model_config
         and all(_declaring(kind, name) is _declaring(shape, name) for name in shape.model_fields)
     )
+
+
+def _field_rules(kind: type[BaseModel]) -> set[Any]:
+    """The functions of its field validators, of which a class method is another one in each class."""
+    rules = kind.__pydantic_decorators__.field_validators.values()
+    return {getattr(rule.func, "__func__", rule.func) for rule in rules}
 
 
 def _declaring(kind: type[BaseModel], field: str) -> type | None:

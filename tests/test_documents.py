@@ -166,6 +166,27 @@ class Strict(StoredDocument, PupilFields):
         return value
 
 
+class EvenFields(PupilFields):
+    @field_validator("points")
+    @classmethod
+    def is_right(cls, value: int) -> int:
+        return value
+
+
+class Even(StoredDocument, EvenFields):
+    """It has a rule of the request's by the same name, and another one by it."""
+
+    class Settings:
+        name = "pupils"
+
+    @field_validator("points")
+    @classmethod
+    def is_right(cls, value: int) -> int:
+        if value % 2:
+            raise ValueError("odd")
+        return value
+
+
 class Revised(StoredDocument, PupilFields):
     class Settings:
         name = "pupils"
@@ -174,7 +195,7 @@ class Revised(StoredDocument, PupilFields):
 
 
 LONG_AGO = datetime(2001, 2, 3, tzinfo=UTC)
-DOCUMENTS = [Pupil, Listening, Ruled, Kept, Housed, Boarder, Somewhere, Everything, Strict, Revised]
+DOCUMENTS = [Pupil, Listening, Ruled, Kept, Housed, Boarder, Somewhere, Everything, Strict, Even, Revised]
 
 
 @pytest.fixture
@@ -337,6 +358,18 @@ async def test_a_rule_of_the_document_alone_holds_for_a_request(fields: dict[str
     with pytest.raises(RequestValidationError) as refused:
         Strict.made_of(PupilFields(**fields))
     assert [loc for loc, _ in errors(refused)] == [("body", place)]
+
+
+@pytest.mark.usefixtures("pupils")
+async def test_a_rule_that_the_document_has_in_the_place_of_the_requests_holds() -> None:
+    with pytest.raises(RequestValidationError):
+        Even.made_of(EvenFields(name="Jane", points=1))
+    assert Even.made_of(EvenFields(name="Jane", points=2)).points == 2
+
+
+@pytest.mark.usefixtures("pupils")
+async def test_a_field_of_a_request_that_has_an_alias_is_in_the_new_document() -> None:
+    assert Pupil.made_of(PupilFields(name="Jane", words="Go")).motto == "Go"
 
 
 async def test_a_rule_over_several_fields_holds_for_what_a_change_makes_of_the_document(pupils: Collection) -> None:
