@@ -59,7 +59,13 @@ class RequestLimits:
         except TimeoutError:
             if not limited.deadline.expired():
                 raise
-            await unavailable(Request(scope))(scope, receive, send)
+            request = Request(scope)
+            answer = (
+                problem(request, HTTPStatus.REQUEST_TIMEOUT, INCOMPLETE, CLOSE)
+                if limited.is_receiving
+                else unavailable(request)
+            )
+            await answer(scope, receive, send)
         finally:
             limited.end_turn()
 
@@ -76,19 +82,17 @@ class _Limited:
         self._seconds = settings.deadline_seconds + MARGIN_SECONDS
         self._is_complete = False
         self._turns: asyncio.Semaphore | None = None
+        self.is_receiving = False
         self.deadline = asyncio.timeout(self._seconds)
 
     async def receive(self) -> Message:
         if self._is_complete:  # the application waits for the client to go away
             return await self._receive()
-        self._set_deadline(None)
-        try:
-            async with asyncio.timeout_at(self._end):
-                message = await self._receive()
-        except TimeoutError as error:
-            raise HTTPException(HTTPStatus.REQUEST_TIMEOUT, INCOMPLETE, CLOSE) from error
-        finally:
-            self._set_deadline(self._time() + self._seconds)
+        self.is_receiving = True
+        self._set_deadline(self._end)
+        message = await self._receive()
+        self.is_receiving = False
+        self._set_deadline(self._time() + self._seconds)
         if message["type"] == "http.disconnect":  # or the server has refused the rest of it
             raise HTTPException(HTTPStatus.BAD_REQUEST, GONE, CLOSE)
         self._is_complete = not message.get("more_body", False)
@@ -116,7 +120,7 @@ class _Limited:
             self._turns = None
 
     def _set_deadline(self, when: float | None) -> None:
-        if not self.deadline.expired():
+        if when != self.deadline.when() and not self.deadline.expired():
             self.deadline.reschedule(when)
 
 
