@@ -1,11 +1,13 @@
 """The log of `students-api serve`: every line, whoever writes it, in one form and with the request's id."""
 
+import asyncio
 import json
 import logging
 import sys
 import traceback
 from collections.abc import MutableMapping
-from typing import Any
+from contextlib import suppress
+from typing import Any, TextIO
 
 import structlog
 from structlog.typing import ExcInfo, Processor
@@ -18,6 +20,9 @@ WITH_VALUES = frozenset({"beanie", "bson", "fastapi", "pydantic_core", "pymongo"
 DURATION, REQUEST_ID, TIMESTAMP = 1234567.875, "<request_id>", "<timestamp>"
 """What stands in the line of a kind of request where these will be. None needs quotes or escapes."""
 
+TOGETHER_SECONDS = 0.01
+"""How long the line of a request waits for others, to be written with them."""
+
 CAUSE = "\nThe above exception was the direct cause of the following exception:\n\n"
 CONTEXT = "\nDuring handling of the above exception, another exception occurred:\n\n"
 
@@ -28,7 +33,7 @@ def configuration(log_format: str, level: str) -> dict[str, Any]:
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"default": {"()": "students_api.logs.formatter", "log_format": log_format}},
-        "handlers": {"default": {"class": "logging.StreamHandler", "formatter": "default"}},
+        "handlers": {"default": {"class": "students_api.logs.Handler", "formatter": "default"}},
         "loggers": {name: {"level": level} for name in ("students_api", "uvicorn")},
         # No level for all: at DEBUG, PyMongo's loggers tell each command with its values.
         "root": {"handlers": ["default"], "level": "WARNING"},
@@ -72,6 +77,39 @@ def formatter(log_format: str) -> structlog.stdlib.ProcessorFormatter:
             renderer,
         ],
     )
+
+
+class Handler(logging.StreamHandler[TextIO]):
+    """Writes a line to the standard error stream at once, but those of requests a moment later, together.
+
+    To write gives up Python's lock, and then the driver's threads have it: with each request that would take longer
+    than to make its line.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._waiting: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """As `logging` has it."""
+        if not hasattr(record, REQUEST):
+            self.flush()
+            super().emit(record)
+            return
+        self._waiting.append(f"{self.format(record)}{self.terminator}")
+        if len(self._waiting) == 1:
+            asyncio.get_running_loop().call_later(TOGETHER_SECONDS, self.flush)
+
+    def flush(self) -> None:
+        """As `logging` has it, which also does it when the process ends."""
+        self.acquire()
+        try:
+            lines, self._waiting = self._waiting, []
+            with suppress(OSError):  # nobody reads the log, and nobody else could be told
+                self.stream.write("".join(lines))
+                super().flush()
+        finally:
+            self.release()
 
 
 class _Formatter(structlog.stdlib.ProcessorFormatter):

@@ -1,5 +1,7 @@
 """The service's log: a line for each request, with its id, and nothing in it that is personal or secret."""
 
+import asyncio
+import io
 import json
 import logging
 import re
@@ -16,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from students_api.logs import Handler
 from students_api.main import create_app
 from students_api.middleware import AccessLog
 from tests.conftest import JANE, NO_STUDENT
@@ -196,6 +199,37 @@ def console_lines(log: str) -> Any:
         level, event, logger, fields = match.groups()
         line = {"timestamp": head.split()[0], "level": level, "event": event, "logger": logger}
         yield line | dict(re.findall(r"(\w+)=(\S+)", fields)) | ({"exception": f"Traceback{rest}"} if rest else {})
+
+
+async def test_lines_of_requests_are_written_together_in_order_and_soon() -> None:
+    handler = Handler()
+    handler.setStream(stream := io.StringIO())
+
+    def handle(line: str, **extra: Any) -> str:
+        handler.handle(logging.makeLogRecord({"msg": line, **extra}))
+        return stream.getvalue()
+
+    assert [handle("1", request={}), handle("2", request={}), handle("3")] == ["", "", "1\n2\n3\n"]
+    assert handle("4", request={}) == "1\n2\n3\n"
+    while stream.getvalue() != "1\n2\n3\n4\n":
+        await asyncio.sleep(0)
+    handle("5", request={})
+    handler.flush()
+    assert stream.getvalue().endswith("4\n5\n")
+
+
+async def test_nobody_need_read_the_log() -> None:
+    class Broken(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError(text)
+
+    handler = Handler()
+    handler.setStream(Broken())
+    handler.handle(logging.makeLogRecord({"msg": "1", "request": {}}))
+    handler.flush()
+    handler.setStream(stream := io.StringIO())
+    handler.handle(logging.makeLogRecord({"msg": "2"}))
+    assert stream.getvalue() == "2\n"
 
 
 @pytest.mark.mongod
