@@ -7,7 +7,7 @@ from beanie import Document, init_beanie
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from students_api import migrate
-from students_api.database import Database, encoded
+from students_api.database import Database, encoded, keys_of
 from students_api.indexes import missing_indexes
 from students_api.settings import Settings
 
@@ -66,9 +66,7 @@ def _broken_rules(document: type[Document], content: dict[str, Any]) -> list[str
             for item in error.errors()
             if item["type"] != "default_factory_not_called"  # a consequence, not a rule
         ]
-    kept = encoded(
-        document, {field.alias or name: getattr(written, name) for name, field in document.model_fields.items()}
-    )
+    kept = encoded(document, {key: getattr(written, name) for name, key in keys_of(document).items()})
     return [
         f"{key}: Stored as {type(content[key]).__name__}, not as {type(value).__name__}"
         for key, value in kept.items()

@@ -7,18 +7,21 @@ between the two is where `ON_MOTOR` stands.
 import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from functools import cache
+from types import NoneType
 from typing import Any, TypeAlias, TypeVar, cast
 from urllib.parse import unquote_plus
 
 import beanie
-from beanie import Document, UpdateResponse
+from beanie import Document, PydanticObjectId, UpdateResponse
 from beanie.odm.queries.find import FindMany, FindOne
 from beanie.odm.queries.update import UpdateOne
 from beanie.odm.utils.encoder import Encoder
 from beanie.odm.utils.parsing import parse_obj
 from beanie.odm.utils.projection import get_projection
-from beanie.operators import And
+from beanie.operators import And, Eq
+from bson import ObjectId
 from pydantic import BaseModel
 from pymongo import IndexModel, MongoClient, ReturnDocument, monitoring
 from pymongo import timeout as time_limit
@@ -66,6 +69,7 @@ __all__ = [
     "ProjectedUpdateOne",
     "StoredFindMany",
     "admin_command",
+    "bson_encoder",
     "collection_of",
     "connect",
     "count",
@@ -78,6 +82,7 @@ __all__ = [
     "is_refusal",
     "is_unavailable",
     "is_untried",
+    "keys_of",
     "once",
     "open_database",
     "stored_documents",
@@ -305,22 +310,6 @@ async def stored_documents(query: FindMany[Any]) -> list[dict[str, Any]]:
     return await (await cursor_of(query)).to_list(None)
 
 
-async def insert_document(document: Document) -> None:
-    """Store a new document, and nothing else: of what Beanie does with it, only the encoding.
-
-    Beanie itself asks lazy-model for each value of the document several times, and waits for hooks that are not there.
-    """
-    kind = type(document)
-    settings, fields = kind.get_settings(), kind.model_fields
-    encode = Encoder(custom_encoders=settings.bson_encoders, to_db=True, keep_nulls=settings.keep_nulls).encode
-    stored = {
-        fields[name].alias or name if name in fields else name: encode(value)
-        for name, value in document
-        if (value is not None or settings.keep_nulls) and name != "revision_id"
-    }
-    await collection_of(kind).insert_one(stored)
-
-
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -330,12 +319,47 @@ def once(function: Function) -> Function:
 
 
 class Encoded(dict[str, Any]):
-    """Conditions in BSON's own types."""
+    """Conditions, or an update, in BSON's own types."""
 
 
 def encoded(document: type[Document], conditions: Mapping[str, Any]) -> Encoded:
     """The conditions with every value as it is stored: an enumeration's value, a date's midnight."""
     return Encoded(Encoder(custom_encoders=document.get_bson_encoders()).encode(conditions))
+
+
+PLAIN = {NoneType, bool, datetime, float, int, str, ObjectId, PydanticObjectId}
+"""The types of most values, which BSON has too. Beanie asks of each value whether it is of one of twenty others."""
+
+
+@once
+def bson_encoder(document: type[Document]) -> Callable[[Any], Any]:
+    """What makes of a document's value what MongoDB stores of it."""
+    settings = document.get_settings()
+    encode = Encoder(custom_encoders=settings.bson_encoders, to_db=True, keep_nulls=settings.keep_nulls).encode
+    if settings.bson_encoders:
+        return encode
+    return lambda value: value if type(value) in PLAIN else encode(value)
+
+
+@once
+def keys_of(document: type[Document]) -> dict[str, str]:
+    """The key under which MongoDB has each field of a document."""
+    return {name: field.alias or name for name, field in document.model_fields.items()}
+
+
+async def insert_document(document: Document) -> None:
+    """Store a new document, and nothing else: of what Beanie does with it, only the encoding.
+
+    Beanie itself asks lazy-model for each value of the document several times, and waits for hooks that are not there.
+    """
+    kind = type(document)
+    keep_nulls, keys, encode = kind.get_settings().keep_nulls, keys_of(kind), bson_encoder(kind)
+    stored = {
+        keys.get(name, name): encode(value)
+        for name, value in document
+        if (value is not None or keep_nulls) and name != "revision_id"
+    }
+    await collection_of(kind).insert_one(stored)
 
 
 class StoredFindMany(FindMany[Any]):
@@ -394,19 +418,27 @@ class ProjectedFindOne(FindOne[Any]):
     """Beanie's query for one document, whose update answers through the query's projection, as its find does.
 
     Beanie itself reads the document after an update back into the Document class. That validates all of it again, and
-    fails on one that another program stored against today's rules. Encoded conditions are taken as they are.
+    fails on one that another program stored against today's rules. Encoded conditions are taken as they are, and those
+    that need no encoding.
     """
 
     UpdateQueryType = ProjectedUpdateOne
 
     def get_filter_query(self) -> Any:
         """As Beanie has it."""
-        conditions = self.find_expressions
-        ready = [each for each in conditions if isinstance(each, Encoded)]
-        self.find_expressions = [each for each in conditions if not isinstance(each, Encoded)]
-        others = super().get_filter_query()
-        self.find_expressions = conditions
-        return And(*([others] if others else []), *ready).query if ready else others
+        conditions, ready, others = self.find_expressions, list[Mapping[str, Any]](), list[Mapping[str, Any]]()
+        for each in conditions:
+            if isinstance(each, Encoded):
+                ready.append(each)
+            elif type(each) is Eq and type(each.other) in PLAIN and "." not in each.field and not self.encoders:
+                ready.append({str(each.field): each.other})
+            else:
+                others.append(each)
+        if others:
+            self.find_expressions = others
+            ready.append(super().get_filter_query())
+            self.find_expressions = conditions
+        return And(*ready).query if ready else {}
 
     async def _find_one(self) -> Any:
         """As Beanie has it; but a plain shape is read at once, while Beanie asks four times what kind it is."""

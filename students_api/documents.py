@@ -10,11 +10,10 @@ from typing import Annotated, Any, Self, TypeVar
 from beanie import Document, DocumentWithSoftDelete, PydanticObjectId, UpdateResponse
 from beanie.odm.actions import ActionDirections, ActionRegistry, EventTypes
 from beanie.odm.utils.parsing import parse_obj
-from beanie.operators import Set, Unset
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError, model_validator
 
 from students_api.conditional import COUNTED, UNCOUNTED, is_version, version_of
-from students_api.database import insert_document, once, stored_documents
+from students_api.database import Encoded, bson_encoder, insert_document, keys_of, once, stored_documents
 from students_api.problems import invalid_document
 from students_api.queries import CountingFindMany, CountingFindOne
 
@@ -127,13 +126,15 @@ class StoredDocument(Document):
     @classmethod
     async def _set(cls, *conditions: Any, changes: dict[str, Any], shape: type[Shape]) -> Shape | None:
         """A version from which MongoDB cannot count on, because another program stored it, becomes 1."""
+        encode = bson_encoder(cls)
         nulls = {} if cls.get_settings().keep_nulls else {key: "" for key, value in changes.items() if value is None}
-        values = {key: value for key, value in changes.items() if key not in nulls}
-        unset = [Unset(nulls)] if nulls else []
+        values = {key: encode(value) for key, value in changes.items() if key not in nulls}
+        unset = {"$unset": nulls} if nulls else {}
         counting, starting = (COUNTED, values), (UNCOUNTED, values | {"version": 1})
         for counted, change in (counting, starting, counting):  # another may start between the first two
             query: Any = cls.find_one(*conditions, counted, projection_model=shape)
-            changed: Shape | None = await query.update(Set(change), *unset, response_type=UpdateResponse.NEW_DOCUMENT)
+            update = Encoded({"$set": change, **unset})
+            changed: Shape | None = await query.update(update, response_type=UpdateResponse.NEW_DOCUMENT)
             if changed is not None:
                 return changed
         return None
@@ -157,7 +158,7 @@ class StoredDocument(Document):
             document = parse_obj(cls, stored)  # type: ignore[assignment]  # Beanie says of it only what its base is
         except ValidationError:
             kind: type[Self] = cls._children.get(str(stored.get(cls.get_settings().class_id)), cls)
-            values = {name: stored.get(field.alias or name) for name, field in kind.model_fields.items()}
+            values = {name: stored.get(key) for name, key in keys_of(kind).items()}
             document = kind.model_construct(**values)
         document.version = version_of(stored.get("version"))
         return document
@@ -190,8 +191,8 @@ def _values(document: Document) -> dict[str, Any]:
 
 def _by_key(kind: type[Document], values: dict[str, Any]) -> dict[str, Any]:
     """The values by the keys under which MongoDB has them, and without what every change counts on by itself."""
-    aliases = {name: field.alias or name for name, field in kind.model_fields.items()}
-    return {aliases[name]: value for name, value in values.items() if name != "version"}
+    keys = keys_of(kind)
+    return {keys[name]: value for name, value in values.items() if name != "version"}
 
 
 def _typed(kind: type[Document], changes: dict[str, Any]) -> dict[str, Any]:

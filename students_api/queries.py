@@ -9,7 +9,7 @@ from beanie.odm.queries.update import UpdateMany, UpdateQuery
 from bson import Binary
 
 from students_api.conditional import is_version
-from students_api.database import ProjectedFindOne, ProjectedUpdateOne, StoredFindMany
+from students_api.database import Encoded, ProjectedFindOne, ProjectedUpdateOne, StoredFindMany
 
 
 class _Counting(UpdateQuery):
@@ -21,7 +21,8 @@ class _Counting(UpdateQuery):
     @property
     def update_query(self) -> Any:
         """As Beanie has it: update operators, or the stages of a pipeline."""
-        update = super().update_query or {}
+        first, *more = self.update_expressions or [{}]
+        update = first if isinstance(first, Encoded) and not more else super().update_query or {}
         noted: dict[str, Any] = {"updated_at": datetime.now(UTC)}
         if self.document_model.get_settings().use_revision:
             noted["revision_id"] = Binary.from_uuid(uuid4())
