@@ -22,6 +22,9 @@ TOO_LARGE = "The body has to be {} bytes at most."
 MARGIN_SECONDS = 0.25
 """How much longer than its deadline a request may take: the driver's own limit comes first, and says more."""
 
+LOOK_SECONDS = 0.05
+"""How often the requests are looked at whose time may have come."""
+
 WAIT_SECONDS = 1
 """How long a request waits for its turn at the database."""
 
@@ -37,10 +40,14 @@ class RequestLimits:
     The deadline is the service's: the time in which it waits for the client, to send or to take an answer, does not
     count. The body is counted while it streams in. The limits are the application's settings, `app.state.settings`. A
     server can say when the first byte came: `began`, in seconds of the event loop's clock, in the request's state.
+
+    One timer watches all requests. Two for each would take as long as all other middleware.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
+        self._requests = set[_Limited]()
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer as ASGI has it."""
@@ -53,11 +60,12 @@ class RequestLimits:
             await problem(Request(scope), HTTPStatus.REQUEST_ENTITY_TOO_LARGE, words, CLOSE)(scope, receive, send)
             return
         scope[LIMITED] = limited = _Limited(scope, receive, send)
+        self._watch(limited)
         try:
-            async with limited.deadline:
+            async with limited.timeout:
                 await self.app(scope, limited.receive, limited.send)
         except TimeoutError:
-            if not limited.deadline.expired():
+            if not limited.timeout.expired():
                 raise
             request = Request(scope)
             answer = (
@@ -67,7 +75,25 @@ class RequestLimits:
             )
             await answer(scope, receive, send)
         finally:
+            self._requests.discard(limited)
             limited.end_turn()
+
+    def _watch(self, limited: "_Limited") -> None:
+        self._requests.add(limited)
+        if self._loop is not (loop := asyncio.get_running_loop()):
+            self._loop = loop
+            loop.call_later(LOOK_SECONDS, self._look, loop)
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        now = loop.time()
+        late = {each for each in self._requests if each.end is not None and each.end <= now}
+        for each in late:
+            each.timeout.reschedule(now)
+        self._requests -= late
+        if self._requests:
+            loop.call_later(LOOK_SECONDS, self._look, loop)
+        else:
+            self._loop = None
 
 
 class _Limited:
@@ -76,23 +102,24 @@ class _Limited:
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._receive, self._send = receive, send
         self._time = asyncio.get_running_loop().time
-        self._end = scope.get("state", {}).get("began", self._time()) + INCOMPLETE_SECONDS
+        now = self._time()
+        self._incomplete_end = scope.get("state", {}).get("began", now) + INCOMPLETE_SECONDS
         settings = scope["app"].state.settings
         self._max_bytes = self._left = settings.max_body_bytes
         self._seconds = settings.deadline_seconds + MARGIN_SECONDS
         self._is_complete = False
         self._turns: asyncio.Semaphore | None = None
         self.is_receiving = False
-        self.deadline = asyncio.timeout(self._seconds)
+        self.end: float | None = now + self._seconds
+        """When its time is over, in seconds of the event loop's clock; `None` while the client takes the answer."""
+        self.timeout = asyncio.timeout(None)
 
     async def receive(self) -> Message:
         if self._is_complete:  # the application waits for the client to go away
             return await self._receive()
-        self.is_receiving = True
-        self._set_deadline(self._end)
+        self.end, self.is_receiving = self._incomplete_end, True
         message = await self._receive()
-        self.is_receiving = False
-        self._set_deadline(self._time() + self._seconds)
+        self.end, self.is_receiving = self._time() + self._seconds, False
         if message["type"] == "http.disconnect":  # or the server has refused the rest of it
             raise HTTPException(HTTPStatus.BAD_REQUEST, GONE, CLOSE)
         self._is_complete = not message.get("more_body", False)
@@ -103,7 +130,7 @@ class _Limited:
 
     async def send(self, message: Message) -> None:
         self.end_turn()
-        self._set_deadline(None)
+        self.end = None
         await self._send(message)
 
     async def take_turn(self, turns: asyncio.Semaphore) -> None:
@@ -118,10 +145,6 @@ class _Limited:
         if self._turns is not None:
             self._turns.release()
             self._turns = None
-
-    def _set_deadline(self, when: float | None) -> None:
-        if when != self.deadline.when() and not self.deadline.expired():
-            self.deadline.reschedule(when)
 
 
 async def take_turn(request: Request) -> None:
