@@ -149,7 +149,7 @@ class AccessLog:
             level = logging.DEBUG if route in QUIET and not failed else logging.INFO
             if logger.isEnabledFor(level):
                 fields = {"method": method, "route": route, "status": status, "duration_ms": round(seconds * 1000, 2)}
-                logger.log(level, REQUEST, extra={REQUEST: fields})
+                logger.handle(logger.makeRecord(logger.name, level, "", 0, REQUEST, (), None, extra={REQUEST: fields}))
 
 
 def route_template(scope: Scope) -> str:
