@@ -2,10 +2,10 @@
 
 import re
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Any
 
 from bson import Decimal128
-from fastapi import Depends, Request
+from fastapi import Request
 
 from students_api.database import Encoded
 from students_api.problems import invalid
@@ -79,7 +79,11 @@ MATCH = _header("If-Match", "Make the change only if it is still as it was under
 NONE_MATCH = _header("If-None-Match", "Answer 304 without a body if it is still as it was under this `ETag`.")
 
 
-async def _if_match(request: Request) -> list[Encoded]:
+def if_match(request: Request) -> list[Encoded]:
+    """Conditions for the query of a write, so that the check and the write are one operation of the database.
+
+    They are what `If-Match` asks for. Raises 422 where it is no list of entity tags.
+    """
     conditions = []
     if "If-Match" in request.headers and (versions := _versions(request, "If-Match")) is not None:
         conditions.append(is_version(versions))
@@ -96,7 +100,3 @@ def is_known(request: Request, version: int) -> bool:
         return False
     versions = _versions(request, "If-None-Match")
     return versions is None or version in versions
-
-
-IfMatch = Annotated[list[Encoded], Depends(_if_match)]
-"""Conditions for the query of a write, so that the check and the write are one operation of the database."""

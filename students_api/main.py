@@ -32,6 +32,7 @@ from students_api.limits import RequestLimits
 from students_api.middleware import AccessLog, Head, Meter, OptionalSlash, RequestId
 from students_api.openapi import describe
 from students_api.problems import answer_with_problems, responses
+from students_api.routing import include
 from students_api.settings import Settings, StartUpError
 from students_api.stopping import linger
 
@@ -115,7 +116,7 @@ def create_app(
     app.add_middleware(RequestId)  # the last one added is the first to be asked
     answer_with_problems(app)
     for resource in RESOURCES:
-        app.include_router(resource.router, responses=responses(*ANYWHERE))
+        include(app, resource.router, responses(*ANYWHERE))
     app.include_router(health.router)
     documentation.add_documentation(app)
     describe(app, {resource.router.tags[0]: resource.DOCUMENTS[0] for resource in RESOURCES})

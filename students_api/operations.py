@@ -9,8 +9,9 @@ from typing import Any
 from beanie import PydanticObjectId
 from fastapi import APIRouter, HTTPException, Request, Response
 
-from students_api.conditional import etag, is_known
+from students_api.conditional import is_known
 from students_api.documents import StoredDocument
+from students_api.negotiation import JSON
 from students_api.openapi import ETAG, LINK, LOCATION, answer
 from students_api.problems import responses
 from students_api.shapes import Identified
@@ -56,18 +57,23 @@ DELETE: dict[str, Any] = {
 }
 
 
-def headers_of_new(document: StoredDocument, request: Request, router: APIRouter) -> dict[str, str]:
-    """The headers that tell of a document which a request has made, and where the router has it."""
+def created(stored: StoredDocument, shape: type[Identified], request: Request, router: APIRouter) -> Response:
+    """The answer to POST: the new document in this shape, and where the router has it."""
     root = request.scope.get("root_path", "")
-    return {"ETag": etag(document.version), "Location": f"{root}{router.prefix}/{document.id}"}
+    location = f"{root}{router.prefix}/{stored.id}"
+    return shown(shape.model_validate(stored, from_attributes=True), HTTPStatus.CREATED, Location=location)
 
 
-def unless_known(stored: Identified, request: Request, response: Response) -> Any:
+def unless_known(stored: Identified, request: Request) -> Response:
     """The answer to GET: the document with its ETag, or 304 where the client has it already."""
     if is_known(request, stored.version):
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers={"ETag": stored.etag})
-    response.headers["ETag"] = stored.etag
-    return stored
+    return shown(stored)
+
+
+def shown(stored: Identified, status: HTTPStatus = HTTPStatus.OK, **headers: str) -> Response:
+    """The answer with a document and its ETag."""
+    return Response(stored.model_dump_json(by_alias=True), status, {"ETag": stored.etag, **headers}, JSON)
 
 
 def not_found(document: type[StoredDocument], document_id: PydanticObjectId) -> HTTPException:

@@ -49,7 +49,7 @@ LINES = {
     "soft-delete": 3,
     "an-aggregation": 17,
     "a-view": 29,
-    "inheritance": 27,
+    "inheritance": 26,
     "a-migration": 21,
     "a-link": 20,
 }

@@ -1,10 +1,10 @@
 """The routes of the resource `/students/`."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from students_api.conditional import IfMatch
+from students_api.conditional import if_match
 from students_api.negotiation import MERGE_PATCH, also_as
 from students_api.operations import (
     CREATE,
@@ -13,9 +13,10 @@ from students_api.operations import (
     LIST,
     PATCH,
     UPDATE,
-    headers_of_new,
+    created,
     not_found,
     not_found_or_changed,
+    shown,
     unless_known,
 )
 from students_api.parameters import PathId
@@ -33,11 +34,10 @@ router = APIRouter(prefix="/students", tags=["students"], route_class=Route)
 
 
 @router.post("/", **CREATE, summary="Create a student", response_model=StudentRead)
-async def create_student(student: StudentCreate, request: Request, response: Response) -> Student:
+async def create_student(student: StudentCreate, request: Request) -> Response:
     """Stores a new student and answers it with the id that the server made. An id in the body is ignored."""
     stored = await Student.made_of(student).insert()
-    response.headers.update(headers_of_new(stored, request, router))
-    return stored
+    return created(stored, StudentRead, request, router)
 
 
 @router.get("/", **LIST, summary="List students", response_model=StudentPage)
@@ -51,44 +51,45 @@ async def list_students(query: Annotated[StudentQuery, Query()], request: Reques
 
 
 @router.get("/{id}", **GET, summary="Get a student", response_model=StudentRead)
-async def get_student(student_id: PathId, request: Request, response: Response) -> Any:
+async def get_student(student_id: PathId, request: Request) -> Response:
     """Answers the student with this id."""
     student = await Student.find_one(Student.id == student_id, projection_model=StudentRead)
     if student is None:
         raise not_found(Student, student_id)
-    return unless_known(student, request, response)
+    return unless_known(student, request)
 
 
-@router.put("/{id}", **UPDATE, summary="Update a student")
-async def update_student(
-    student_id: PathId, update: StudentUpdate, if_match: IfMatch, response: Response
-) -> StudentRead:
+@router.put("/{id}", **UPDATE, summary="Update a student", response_model=StudentRead)
+async def update_student(student_id: PathId, update: StudentUpdate, request: Request) -> Response:
     """Changes the fields given, all of them or none, and answers the student after the change.
 
     Fields that are missing or `null` stay as they are. An empty object changes nothing. With `If-Match` the change is
     made only if nobody else has changed the student since its `ETag` was read.
     """
     changes = update.model_dump(exclude_none=True)
-    student = await Student.change(Student.id == student_id, *if_match, changes=changes, shape=StudentRead)
+    student = await Student.change(Student.id == student_id, *if_match(request), changes=changes, shape=StudentRead)
     if student is None:
         raise await not_found_or_changed(Student, student_id)
-    response.headers["ETag"] = student.etag
-    return student
+    return shown(student)
 
 
-@router.patch("/{id}", **PATCH, summary="Patch a student", openapi_extra=also_as(MERGE_PATCH, StudentUpdate))
-async def patch_student(
-    student_id: PathId, update: StudentUpdate, if_match: IfMatch, response: Response
-) -> StudentRead:
+@router.patch(
+    "/{id}",
+    **PATCH,
+    summary="Patch a student",
+    response_model=StudentRead,
+    openapi_extra=also_as(MERGE_PATCH, StudentUpdate),
+)
+async def patch_student(student_id: PathId, update: StudentUpdate, request: Request) -> Response:
     """Does what an update by PUT does, and takes `application/merge-patch+json` as well.
 
     Other than in RFC 7396, a field that is `null` stays as it is: every student has all fields.
     """
-    return await update_student(student_id, update, if_match, response)
+    return await update_student(student_id, update, request)
 
 
 @router.delete("/{id}", **DELETE, summary="Delete a student")
-async def delete_student(student_id: PathId, if_match: IfMatch) -> None:
+async def delete_student(student_id: PathId, request: Request) -> None:
     """Deletes the student with this id, for good; with `If-Match`, only if nobody has changed it."""
-    if not await Student.remove(Student.id == student_id, *if_match):
+    if not await Student.remove(Student.id == student_id, *if_match(request)):
         raise await not_found_or_changed(Student, student_id)
