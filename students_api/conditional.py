@@ -96,7 +96,8 @@ def if_match(request: Request) -> list[Encoded]:
 
 def is_known(request: Request, version: int) -> bool:
     """Whether the client has this version already: `If-None-Match` names it."""
-    if "If-None-Match" not in request.headers:
-        return False
+    given = request.headers.getlist("If-None-Match")
+    if not given or given == [etag(version)]:
+        return bool(given)
     versions = _versions(request, "If-None-Match")
     return versions is None or version in versions

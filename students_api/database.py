@@ -319,7 +319,7 @@ def once(function: Function) -> Function:
 
 
 class Encoded(dict[str, Any]):
-    """Conditions, or an update, in BSON's own types."""
+    """Conditions in BSON's own types."""
 
 
 def encoded(document: type[Document], conditions: Mapping[str, Any]) -> Encoded:
@@ -401,17 +401,22 @@ class ProjectedUpdateOne(UpdateOne):
     async def _update(self) -> Any:
         if self.projection_model is None or self.bulk_writer or self.response_type != UpdateResponse.NEW_DOCUMENT:
             return await super()._update()  # type: ignore[no-untyped-call]  # Beanie has no annotations
-        document = await collection_of(self.document_model).find_one_and_update(
-            self.find_query,
-            self.update_query,
-            projection=_projection(self.projection_model),
-            return_document=ReturnDocument.AFTER,
-            session=self.session,
-            **self.pymongo_kwargs,
-        )
-        if document is None or _is_plain(self.projection_model):
-            return None if document is None else self.projection_model.model_validate(document)
-        return parse_obj(self.projection_model, document)
+        return await _find_one_and_update(self, self.find_query, self.update_query)
+
+
+async def _find_one_and_update(query: Any, conditions: Mapping[str, Any], update: Any) -> Any:
+    shape: type[BaseModel] = query.projection_model
+    document = await collection_of(query.document_model).find_one_and_update(
+        conditions,
+        update,
+        projection=_projection(shape),
+        return_document=ReturnDocument.AFTER,
+        session=query.session,
+        **query.pymongo_kwargs,
+    )
+    if document is None or _is_plain(shape):
+        return None if document is None else shape.model_validate(document)
+    return parse_obj(shape, document)
 
 
 class ProjectedFindOne(FindOne[Any]):
@@ -449,6 +454,10 @@ class ProjectedFindOne(FindOne[Any]):
             self.get_filter_query(), _projection(shape), session=self.session, **self.pymongo_kwargs
         )
         return None if document is None else shape.model_validate(document)
+
+    async def find_one_and_update(self, update: Any) -> Any:
+        """As `update` with `NEW_DOCUMENT`, for an update in BSON's own types, without a second query."""
+        return await _find_one_and_update(self, self.get_filter_query(), update)
 
     def update(self, *args: Any, **kwargs: Any) -> Any:
         """As Beanie has it."""

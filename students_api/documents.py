@@ -7,15 +7,15 @@ from datetime import UTC, datetime
 from inspect import get_annotations
 from typing import Annotated, Any, Self, TypeVar
 
-from beanie import Document, DocumentWithSoftDelete, PydanticObjectId, UpdateResponse
+from beanie import Document, DocumentWithSoftDelete, PydanticObjectId
 from beanie.odm.actions import ActionDirections, ActionRegistry, EventTypes
 from beanie.odm.utils.parsing import parse_obj
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError, model_validator
 
 from students_api.conditional import COUNTED, UNCOUNTED, is_version, version_of
-from students_api.database import Encoded, bson_encoder, insert_document, keys_of, once, stored_documents
+from students_api.database import bson_encoder, insert_document, keys_of, once, stored_documents
 from students_api.problems import invalid_document
-from students_api.queries import CountingFindMany, CountingFindOne
+from students_api.queries import CountingFindMany, CountingFindOne, counting
 
 Shape = TypeVar("Shape", bound=BaseModel)
 Action = Callable[[Any], Awaitable[None] | None]
@@ -130,11 +130,10 @@ class StoredDocument(Document):
         nulls = {} if cls.get_settings().keep_nulls else {key: "" for key, value in changes.items() if value is None}
         values = {key: encode(value) for key, value in changes.items() if key not in nulls}
         unset = {"$unset": nulls} if nulls else {}
-        counting, starting = (COUNTED, values), (UNCOUNTED, values | {"version": 1})
-        for counted, change in (counting, starting, counting):  # another may start between the first two
-            query: Any = cls.find_one(*conditions, counted, projection_model=shape)
-            update = Encoded({"$set": change, **unset})
-            changed: Shape | None = await query.update(update, response_type=UpdateResponse.NEW_DOCUMENT)
+        counted, started = (COUNTED, values), (UNCOUNTED, values | {"version": 1})
+        for condition, change in (counted, started, counted):  # another may start between the first two
+            query: Any = cls.find_one(*conditions, condition, projection_model=shape)
+            changed: Shape | None = await query.find_one_and_update(counting(cls, {"$set": change, **unset}))
             if changed is not None:
                 return changed
         return None

@@ -61,7 +61,7 @@ def created(stored: StoredDocument, shape: type[Identified], request: Request, r
     """The answer to POST: the new document in this shape, and where the router has it."""
     root = request.scope.get("root_path", "")
     location = f"{root}{router.prefix}/{stored.id}"
-    return shown(shape.model_validate(stored, from_attributes=True), HTTPStatus.CREATED, Location=location)
+    return shown(shape.model_validate(dict(stored)), HTTPStatus.CREATED, Location=location)
 
 
 def unless_known(stored: Identified, request: Request) -> Response:
