@@ -7,7 +7,6 @@ a second: medians of the rounds, in brackets the least and the most. `--write`, 
 docs/speed.md, and a chart beside it. Needs Linux and wrk; Node.js for Express.
 """
 
-import itertools
 import os
 import platform
 import re
@@ -38,6 +37,7 @@ from benchmarks._servers import (
     on_cores,
     servers,
     start,
+    wrk,
 )
 from students_api import cursors
 from students_api.cursors import Position
@@ -49,7 +49,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 
 GET, CREATE = "GET /students/{id}", f"POST /students/ {BODY}"
 UPDATE = 'PUT /students/{id} {"course": "Course {n}", "gpa": 3.5}'
-LAST_PAGE = "list of 50, the last by cursor"
+MIXED, LAST_PAGE = "8 GET, 1 POST, 1 PUT", "list of 50, the last by cursor"
 
 NEW = 2**40
 """The first id of the students that are there to be deleted."""
@@ -67,7 +67,7 @@ KINDS: dict[str, Load] = {
     "POST": Load([CREATE], status=201),
     "PUT": Load([UPDATE]),
     "DELETE": Load(["DELETE /students/{id}"], status=204, first=NEW, ids=DELETED),
-    "8 GET, 1 POST, 1 PUT": Load([*[GET] * 8, CREATE, UPDATE]),
+    MIXED: Load([*[GET] * 8, CREATE, UPDATE]),
     "list of 1": Load(["GET /students/?limit=1"], connections=4),
     "list of 50": Load(["GET /students/?limit=50"], connections=4),
     LAST_PAGE: Load([], connections=4),
@@ -79,6 +79,9 @@ SIZES = {
     1_000_000: ["list of 50", LAST_PAGE, "list of 1000"],
 }
 """The collections, and what is asked of each."""
+
+WARM_SECONDS = 2
+"""How long wrk loads each new process before anything is measured."""
 
 SLOW_SECONDS = 8
 """How long wrk loads a server that may take a second for an answer: the tutorial's app, which reads far beyond 1000."""
@@ -119,7 +122,10 @@ def prepared(service: Service, kind: str, size: int, url: str, database: str) ->
 
 
 def run(url: str, folder: Path, rounds: int, seconds: int, only: str) -> Costs:
-    """Measure everything that is asked for, in turn. The first round warms up."""
+    """Measure everything that is asked for, in turn. The first round warms up MongoDB.
+
+    Each round has new processes: where the system puts one in the memory moves its figures by a twentieth.
+    """
     costs: Costs = defaultdict(list)
     pinned, _ = cores()
     for size, kinds in SIZES.items():
@@ -128,21 +134,25 @@ def run(url: str, folder: Path, rounds: int, seconds: int, only: str) -> Costs:
             continue
         database = f"students-{size}"
         fill(url, database, size)
-        with ExitStack() as stack:
-            with on_cores(pinned):
-                running = {
-                    name: stack.enter_context(start(server, folder, url, database))
-                    for name, server in servers().items()
-                }
-            for number, kind in itertools.product(range(rounds + 1), chosen):
-                names = [name for name in running if can(name, kind)]
-                for name in names if number % 2 else reversed(names):
-                    load = prepared(running[name], kind, size, url, database)
-                    slow = name == TUTORIAL and size > 1000 and kind.startswith("list")
-                    cost = measure(running[name], load, SLOW_SECONDS if slow else seconds)
-                    forget(url, database, size)
-                    if number:
-                        costs[size, kind, name].append(cost)
+        for number in range(rounds + 1):
+            with ExitStack() as stack:
+                with on_cores(pinned):
+                    running = {
+                        name: stack.enter_context(start(server, folder, url, database))
+                        for name, server in servers().items()
+                    }
+                for service in running.values():
+                    wrk(service.url, KINDS[MIXED], WARM_SECONDS)
+                forget(url, database, size)
+                for kind in chosen:
+                    names = [name for name in running if can(name, kind)]
+                    for name in names if number % 2 else reversed(names):
+                        load = prepared(running[name], kind, size, url, database)
+                        slow = name == TUTORIAL and size > 1000 and kind.startswith("list")
+                        cost = measure(running[name], load, SLOW_SECONDS if slow else seconds)
+                        forget(url, database, size)
+                        if number:
+                            costs[size, kind, name].append(cost)
     return costs
 
 
