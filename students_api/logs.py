@@ -12,7 +12,7 @@ from typing import Any, TextIO
 import structlog
 from structlog.typing import ExcInfo, Processor
 
-from students_api.middleware import NO_REQUEST, REQUEST, request_id
+from students_api.middleware import NO_REQUEST, REQUEST, request_id, request_of
 
 WITH_VALUES = frozenset({"beanie", "bson", "fastapi", "pydantic_core", "pymongo"})
 """Packages whose errors repeat what was sent or is stored. The log has their type, not their words."""
@@ -92,7 +92,7 @@ class Handler(logging.StreamHandler[TextIO]):
 
     def emit(self, record: logging.LogRecord) -> None:
         """As `logging` has it."""
-        if not hasattr(record, REQUEST):
+        if request_of(record) is None:
             self.flush()
             super().emit(record)
             return
@@ -126,7 +126,7 @@ class _Formatter(structlog.stdlib.ProcessorFormatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """As `logging` has it."""
-        fields: dict[str, Any] | None = getattr(record, REQUEST, None)
+        fields = request_of(record)
         if fields is None:
             return super().format(record)
         varying = self._stamp(None, "", {"duration_ms": fields["duration_ms"], "request_id": request_id.get()})

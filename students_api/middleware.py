@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextvars import ContextVar
 from http import HTTPStatus
 from time import perf_counter
-from typing import Protocol
+from typing import Any, Protocol
 
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -32,6 +32,12 @@ ASKED_METHOD = "students_api.method"
 
 REQUEST = "request"
 """What the line of a request says, and the attribute of its record that has the request's fields."""
+
+
+def request_of(record: logging.LogRecord) -> dict[str, Any] | None:
+    """The fields of the request that a record of the log is about; `None` for another record."""
+    is_request = record.name == logger.name and record.msg == REQUEST
+    return vars(record).get(REQUEST) if is_request else None
 
 
 def new_request_id() -> str:

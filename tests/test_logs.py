@@ -201,19 +201,24 @@ def console_lines(log: str) -> Any:
         yield line | dict(re.findall(r"(\w+)=(\S+)", fields)) | ({"exception": f"Traceback{rest}"} if rest else {})
 
 
+OF_A_REQUEST: dict[str, Any] = {"name": "students_api", "msg": "request", "request": {}}
+
+
 async def test_lines_of_requests_are_written_together_in_order_and_soon() -> None:
     handler = Handler()
+    handler.setFormatter(logging.Formatter("%(number)s"))
     handler.setStream(stream := io.StringIO())
 
-    def handle(line: str, **extra: Any) -> str:
-        handler.handle(logging.makeLogRecord({"msg": line, **extra}))
+    def handle(number: int, record: dict[str, Any]) -> str:
+        handler.handle(logging.makeLogRecord({**record, "number": number}))
         return stream.getvalue()
 
-    assert [handle("1", request={}), handle("2", request={}), handle("3")] == ["", "", "1\n2\n3\n"]
-    assert handle("4", request={}) == "1\n2\n3\n"
+    of_another = {"name": "students_api", "msg": "asked for a name", "request": "Jane"}
+    assert [handle(1, OF_A_REQUEST), handle(2, OF_A_REQUEST), handle(3, of_another)] == ["", "", "1\n2\n3\n"]
+    assert handle(4, OF_A_REQUEST) == "1\n2\n3\n"
     while stream.getvalue() != "1\n2\n3\n4\n":
         await asyncio.sleep(0)
-    handle("5", request={})
+    handle(5, OF_A_REQUEST)
     handler.flush()
     assert stream.getvalue().endswith("4\n5\n")
 
@@ -225,7 +230,7 @@ async def test_nobody_need_read_the_log() -> None:
 
     handler = Handler()
     handler.setStream(Broken())
-    handler.handle(logging.makeLogRecord({"msg": "1", "request": {}}))
+    handler.handle(logging.makeLogRecord(OF_A_REQUEST))
     handler.flush()
     handler.setStream(stream := io.StringIO())
     handler.handle(logging.makeLogRecord({"msg": "2"}))
