@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import select
 import sys
 import traceback
 from collections.abc import MutableMapping
@@ -19,6 +20,9 @@ WITH_VALUES = frozenset({"beanie", "bson", "fastapi", "pydantic_core", "pymongo"
 
 DURATION, REQUEST_ID, TIMESTAMP = 1234567.875, "<request_id>", "<timestamp>"
 """What stands in the line of a kind of request where these will be. None needs quotes or escapes."""
+
+PIPE_BUF = getattr(select, "PIPE_BUF", 512)
+"""How many bytes a pipe takes in one piece, whoever else writes to it (POSIX, write()); at least 512."""
 
 TOGETHER_SECONDS = 0.01
 """How long the line of a request waits for others, to be written with them."""
@@ -83,12 +87,14 @@ class Handler(logging.StreamHandler[TextIO]):
     """Writes a line to the standard error stream at once, but those of requests a moment later, together.
 
     To write gives up Python's lock, and then the driver's threads have it: with each request that would take longer
-    than to make its line.
+    than to make its line. What is written together is as much as a pipe takes in one piece, so that the lines of
+    several workers stay apart.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self._waiting: list[str] = []
+        self._bytes = 0
 
     def emit(self, record: logging.LogRecord) -> None:
         """As `logging` has it."""
@@ -96,7 +102,12 @@ class Handler(logging.StreamHandler[TextIO]):
             self.flush()
             super().emit(record)
             return
-        self._waiting.append(f"{self.format(record)}{self.terminator}")
+        line = f"{self.format(record)}{self.terminator}"
+        size = len(line.encode())
+        if self._bytes + size > PIPE_BUF:
+            self.flush()
+        self._waiting.append(line)
+        self._bytes += size
         if len(self._waiting) == 1:
             asyncio.get_running_loop().call_later(TOGETHER_SECONDS, self.flush)
 
@@ -104,7 +115,7 @@ class Handler(logging.StreamHandler[TextIO]):
         """As `logging` has it, which also does it when the process ends."""
         self.acquire()
         try:
-            lines, self._waiting = self._waiting, []
+            lines, self._waiting, self._bytes = self._waiting, [], 0
             with suppress(OSError):  # nobody reads the log, and nobody else could be told
                 self.stream.write("".join(lines))
                 super().flush()

@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx2
 import pytest
@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from students_api.logs import Handler
+from students_api.logs import PIPE_BUF, Handler
 from students_api.main import create_app
 from students_api.middleware import AccessLog
 from tests.conftest import JANE, NO_STUDENT
@@ -221,6 +221,25 @@ async def test_lines_of_requests_are_written_together_in_order_and_soon() -> Non
     handle(5, OF_A_REQUEST)
     handler.flush()
     assert stream.getvalue().endswith("4\n5\n")
+
+
+async def test_workers_that_share_a_pipe_do_not_break_each_others_lines() -> None:
+    class Pieces(io.StringIO):
+        sizes: ClassVar[list[int]] = []
+
+        def write(self, text: str) -> int:
+            self.sizes.append(len(text.encode()))
+            return super().write(text)
+
+    handler = Handler()
+    handler.setFormatter(logging.Formatter("%(line)s"))
+    handler.setStream(stream := Pieces())
+    lines = [f"{number} {'é' * number}" for number in range(300)]
+    for line in lines:
+        handler.handle(logging.makeLogRecord({**OF_A_REQUEST, "line": line}))
+    handler.flush()
+    assert stream.getvalue().splitlines() == lines
+    assert PIPE_BUF // 2 < max(stream.sizes) <= PIPE_BUF
 
 
 async def test_nobody_need_read_the_log() -> None:
