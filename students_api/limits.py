@@ -131,6 +131,8 @@ class _Limited:
     async def send(self, message: Message) -> None:
         self.end_turn()
         self.end = None
+        if self.timeout.when() is not None and not self.timeout.expired():  # it would come a moment from now
+            self.timeout.reschedule(None)
         await self._send(message)
 
     async def take_turn(self, turns: asyncio.Semaphore) -> None:

@@ -8,10 +8,11 @@ from contextlib import nullcontext
 import httpx2
 import pytest
 from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from students_api import limits
 from students_api.database import Database
-from students_api.limits import INCOMPLETE
+from students_api.limits import INCOMPLETE, LIMITED
 from students_api.main import create_app
 from students_api.settings import Settings
 from tests.conftest import JANE, NO_STUDENT, running
@@ -98,4 +99,21 @@ async def test_an_answer_that_has_begun_may_take_longer_than_the_deadline(databa
     app.add_api_route("/slow", lambda: StreamingResponse(slow_answer()))
     async with running(app) as client:
         answer = await client.get("/slow")
+    assert (answer.status_code, answer.text) == (200, "first last")
+
+
+async def test_an_answer_that_begins_in_the_last_moment_is_sent_whole(database: Database) -> None:
+    async def late(scope: Scope, _receive: Receive, send: Send) -> None:
+        while scope[LIMITED].timeout.when() is None:  # its time is not over yet
+            await asyncio.sleep(0)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"first ", "more_body": True})
+        await asyncio.sleep(0)
+        await send({"type": "http.response.body", "body": b"last"})
+
+    settings = Settings().model_copy(update={"deadline_seconds": 0.01})
+    app = create_app(settings, open_deployment=lambda _: nullcontext(database))
+    app.mount("/late", late)
+    async with running(app) as client:
+        answer = await client.get("/late/now")
     assert (answer.status_code, answer.text) == (200, "first last")
