@@ -32,9 +32,24 @@ def is_free(port: int) -> bool:
     return False
 
 
+def is_claimed(port: int) -> bool:
+    """Claim a port, for as long as this process runs; whether another has done so, whose service is about to listen.
+
+    The claim is the port of the same number for UDP, which nothing here uses.
+    """
+    claim = socket.socket(type=socket.SOCK_DGRAM)
+    try:
+        claim.bind(("127.0.0.1", port))
+    except OSError:
+        claim.close()
+        return True
+    claim.detach()
+    return False
+
+
 def free_port() -> int:
-    """A port that nothing listens on, and that no outgoing connection of a client will be given."""
-    return next(port for port in random.sample(range(10_000, 20_000), 100) if is_free(port))
+    """A port that nothing listens on or will, and that no outgoing connection of a client will be given."""
+    return next(port for port in random.sample(range(10_000, 20_000), 100) if is_free(port) and not is_claimed(port))
 
 
 def environment(more: Mapping[str, str]) -> dict[str, str]:
