@@ -29,6 +29,8 @@ async def test_a_router_is_included_as_fastapi_includes_one(*, is_nested: bool) 
     include(included, router, closed)
     expected.include_router(router, responses=closed)
     assert included.openapi() == expected.openapi()
+    are_its_own = "/pets/{id}" in {getattr(route, "path", None) for route in included.routes}
+    assert are_its_own is not is_nested
     included.dependency_overrides[owner] = lambda: "Joe"
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(included), base_url="http://service") as client:
         answered = await client.get("/pets/1")
