@@ -63,7 +63,10 @@ def mongodb_url(mongod_program: Path, tmp_path_factory: pytest.TempPathFactory) 
 @pytest.fixture(scope="session")
 async def shared_database(mongodb_url: str) -> AsyncIterator[Database]:
     """The connections that the tests share; take `real_database`."""
-    async with open_database(mongodb_url, Settings().model_copy(update={"pool_size": 8})) as database:
+    # The event loop stands still while a test without one runs. A driver that waits on it for MongoDB's next word would
+    # take MongoDB for gone, and cancel what it is asked then; PyMongo Async does, so it asks once a while instead.
+    url = f"{mongodb_url}&serverMonitoringMode=poll"
+    async with open_database(url, Settings().model_copy(update={"pool_size": 8})) as database:
         yield database
 
 
