@@ -27,7 +27,7 @@ DEADLINE_SECONDS = 10
 """The service's default: how long it takes for an answer at most."""
 LATE_SECONDS = 0.5
 PARAMETERS = ["oplogFetcherSteadyStateMaxFetcherRestarts=0", "oplogNetworkTimeoutBufferSeconds=1"]
-"""Of mongod, as the README has them: otherwise the third node goes on asking a primary that hangs."""
+"""Of mongod, as docs/operating.md has them: otherwise the third node goes on asking a primary that hangs."""
 STALLED_SECONDS = 3
 PAUSED_SECONDS = 20
 
@@ -127,7 +127,7 @@ def longest_gap(answers: Sequence[Answer], began: float, ended: float) -> float:
 
 
 def settings_for(election_timeout: int) -> dict[str, int]:
-    """The replica set's: the first two in proportion, as MongoDB's own 10 s and 2 s; the last as the README has it."""
+    """Of the replica set: the first two in proportion, as MongoDB's 10 s and 2 s; the last as in docs/operating.md."""
     return {
         "electionTimeoutMillis": election_timeout * 1000,
         "heartbeatIntervalMillis": election_timeout * 200,

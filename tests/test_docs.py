@@ -21,18 +21,22 @@ from benchmarks import faults
 from students_api.cli import app
 from students_api.main import create_app
 from students_api.settings import Settings, variable
+from tests.documents import (
+    CLIENTS,
+    CONTRIBUTING,
+    DOCUMENTS,
+    OFF_MOTOR,
+    OPERATING,
+    PROJECT,
+    README,
+    prose,
+    rows,
+    section,
+)
 
-PROJECT = Path(__file__).parents[1]
-README, CONTRIBUTING = PROJECT / "README.md", PROJECT / "CONTRIBUTING.md"
-DOCUMENTS = [README, CONTRIBUTING, PROJECT / "CHANGELOG.md", *sorted((PROJECT / "docs").rglob("*.md"))]
 MAKEFILE = (PROJECT / "Makefile").read_text()
 
 each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.stem)
-
-
-def prose(document: Path) -> str:
-    """A document without its blocks of code."""
-    return re.sub(r"^ *```.*?^ *```$", "", document.read_text(), flags=re.DOTALL | re.MULTILINE)
 
 
 def anchors(document: Path) -> set[str]:
@@ -77,11 +81,6 @@ def test_each_commit_is_checked_by_what_make_check_runs() -> None:
     assert [hook.replace(" --force-exclude", "") for hook in hooks] == commands
 
 
-def section(title: str) -> str:
-    """A section of the README."""
-    return README.read_text().split(f"\n## {title}\n")[1].split("\n## ")[0]
-
-
 def sources() -> Iterator[ast.Module]:
     for path in Path(students_api.__file__).parent.rglob("*.py"):
         yield ast.parse(path.read_text())
@@ -97,14 +96,14 @@ def test_each_status_of_an_error_is_explained_and_there_are_no_others() -> None:
     answered = {str(int(HTTPStatus[name])) for name in names & HTTPStatus.__members__.keys()}
     for operations in create_app().openapi()["paths"].values():
         answered.update(status for operation in operations.values() for status in operation["responses"])
-    explained = set(
-        re.findall(r"\b[45]\d\d\b", section("Routes") + section("Reliability").partition("`make faults`")[0])
-    )
-    assert explained == {status for status in answered if status[0] in "45"}
+    errors = {status for status in answered if status[0] in "45"}
+    assert {row[0] for row in rows(CLIENTS, "Errors")} == errors
+    named = prose(CLIENTS) + section(OPERATING, "Reliability").partition("### ")[0] + section(OPERATING, "Stopping")
+    assert set(re.findall(r"\b[45]\d\d\b", named)) == errors
 
 
-def test_each_header_that_openapi_has_is_in_the_readme() -> None:
-    named = set(re.findall(r"`([A-Z][\w-]+)", prose(README)))
+def test_each_header_that_openapi_has_is_in_the_page_for_clients() -> None:
+    named = set(re.findall(r"`([A-Z][\w-]+)", prose(CLIENTS)))
     for operations in create_app().openapi()["paths"].values():
         for operation in operations.values():
             sent = {parameter["name"] for parameter in operation.get("parameters", []) if parameter["in"] == "header"}
@@ -112,7 +111,7 @@ def test_each_header_that_openapi_has_is_in_the_readme() -> None:
             assert sent | answered <= named
 
 
-def test_each_variable_of_the_environment_that_the_code_names_is_in_the_readme() -> None:
+def test_each_variable_of_the_environment_that_the_code_names_is_in_the_page_for_operators() -> None:
     """Those of the settings are in their table; these are of the libraries."""
     found = set()
     for source in sources():
@@ -134,11 +133,11 @@ def test_each_variable_of_the_environment_that_the_code_names_is_in_the_readme()
             found.add(key.value if isinstance(key, ast.Constant) else constants[ast.unparse(key)])
     assert len(found) >= 4
     for name in found:
-        assert f"`{name!s}`" in prose(README), name
+        assert f"`{name!s}`" in prose(OPERATING), name
 
 
 def test_the_exit_codes_are_those_of_the_help() -> None:
-    assert str(app.info.epilog) in " ".join(section("The command").split())
+    assert str(app.info.epilog) in " ".join(section(OPERATING, "The command").split())
 
 
 # Blocks of code: each language has its check, and a language that has none has no place in the documents.
@@ -169,16 +168,16 @@ def check_command(words: list[str]) -> None:
             assert find_spec(module) is not None
         case ("beanie" | "hatchling" | "pre-commit") as installed, _:
             assert (Path(sys.executable).parent / installed).exists()
-        case "git", _:
+        case ("git", ["apply"]) | ("pip", ["install", "dist/students_api-*.whl"]):
             pass
         case _:
             raise AssertionError(f"no check knows of {program}")
 
 
 def check_console(document: Path, code: str) -> None:
-    """Each command; the session with curl is run by a test of its own."""
+    """Each command; the sessions with curl are run by a test of their own."""
     if "curl" in code:
-        assert document == README
+        assert document in {README, CLIENTS}
         return
     for line in code.splitlines():
         assert line.startswith("$ ")
@@ -196,19 +195,19 @@ def check_sh(_document: Path, code: str) -> None:
 
 
 def check_js(_document: Path, code: str) -> None:
-    """The settings are those with which the benchmark has measured what the README tells."""
+    """The settings are those with which the benchmark has measured what the page tells."""
     first, *settings, last = code.splitlines()
     assert (first, last) == ("cfg = rs.conf()", "rs.reconfig(cfg)")
     named = [re.fullmatch(r"cfg\.settings\.(\w+) = (\d+)", line) for line in settings]
     given = {name: int(value) for found in named if found for name, value in [found.groups()]}
     assert given == faults.settings_for(given["electionTimeoutMillis"] // 1000)
     for parameter in faults.PARAMETERS:
-        assert f"--setParameter {parameter}" in " ".join(section("Reliability").split())
+        assert f"--setParameter {parameter}" in " ".join(section(OPERATING, "Reliability").split())
 
 
 def check_json(document: Path, code: str) -> None:
     """It is the line of a log, which a test compares with one of the service."""
-    assert document == README
+    assert document == OPERATING
     json.loads(code)
 
 
@@ -218,8 +217,8 @@ def check_text(document: Path, _code: str) -> None:
 
 
 def check_diff(document: Path, _code: str) -> None:
-    """It is a recipe, which a test applies, or the README's switch to Beanie 2, which is compared with the code."""
-    assert document == README or document.name in (PROJECT / "tests/recipes/__init__.py").read_text()
+    """It is a recipe, which a test applies, or the switch to Beanie 2, which is compared with the code."""
+    assert document == OFF_MOTOR or document.name in (PROJECT / "tests/recipes/__init__.py").read_text()
 
 
 CHECKS = {

@@ -43,7 +43,7 @@ def step_down(nodes: ReplicaSet, load: Load) -> None:
 
 @pytest.fixture(scope="module")
 def nodes(mongod_program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReplicaSet]:
-    # As the README has it for a primary that hangs: otherwise the others take two and more of its time limits.
+    # As docs/operating.md has it for a primary that hangs: otherwise the others take two and more of its time limits.
     settings = {"electionTimeoutMillis": 2_000, "heartbeatIntervalMillis": 400, "catchUpTimeoutMillis": 1_000}
     parameters = ["oplogFetcherSteadyStateMaxFetcherRestarts=0"]
     with ReplicaSet(tmp_path_factory.mktemp("nodes"), mongod_program, settings, parameters) as nodes:
