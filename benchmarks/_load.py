@@ -19,8 +19,9 @@ from typing import Any, NamedTuple
 
 from pymongo import MongoClient
 
-from students_api.database import CommandError, DatabaseError, admin_command
-from students_api.mongod import LAUNCHER, REPLICA_SET, find_mongod
+from students_api.mongodb.errors import OperationFailure, PyMongoError
+from students_api.mongodb.local_mongod import LAUNCHER, find_mongod
+from students_api.mongodb.replica_set import REPLICA_SET, admin_command
 from tests.service import Service, free_port, wait_for
 
 STUDENT = {"name": "Jane Doe", "email": "jane@example.com", "course": "0", "gpa": 3.0}
@@ -140,12 +141,12 @@ class Mongod:
         """Whether it is a primary; it becomes one."""
         try:
             return bool(admin_command(self.port, {"hello": 1})["isWritablePrimary"]) or self._initiate()
-        except DatabaseError:
+        except PyMongoError:
             return False
 
     def _initiate(self) -> bool:
         members = [{"_id": 0, "host": f"127.0.0.1:{self.port}"}]
-        with suppress(CommandError):  # it has been already
+        with suppress(OperationFailure):  # it has been already
             admin_command(self.port, {"replSetInitiate": {"_id": REPLICA_SET, "members": members}})
         return False
 

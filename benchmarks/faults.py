@@ -17,7 +17,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from students_api.mongod import find_mongod
+from students_api.mongodb.local_mongod import find_mongod
 from tests.load import Answer, Ledger, Load, compare, stored_ids
 from tests.replica_set import ReplicaSet
 from tests.service import Service

@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from benchmarks._servers import BODY, TUTORIAL, Load, Server, cores, fill, on_cores, servers, start, wrk
-from students_api.mongod import LocalMongod, find_mongod
+from students_api.mongodb.local_mongod import LocalMongod, find_mongod
 from tests.service import Service, run, wait_for
 
 MIXED = Load([*["GET /students/{id}"] * 8, f"POST /students/ {BODY}", 'PUT /students/{id} {"course": "Course {n}"}'])

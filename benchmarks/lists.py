@@ -20,11 +20,13 @@ from typing import Any
 import httpx2
 from beanie import SortDirection
 
-from students_api import cursors
-from students_api.cursors import Position
-from students_api.database import Database, cursor_of, open_database, stored_documents
 from students_api.main import create_app
-from students_api.mongod import LocalMongod, find_mongod
+from students_api.mongodb.client import open_database
+from students_api.mongodb.driver import Database, cursor_of
+from students_api.mongodb.local_mongod import LocalMongod, find_mongod
+from students_api.odm.queries import fetch_raw
+from students_api.resources.lists import cursors
+from students_api.resources.lists.keyset import KeysetPosition
 from students_api.settings import Settings
 from students_api.students.student import Student, StudentQuery, StudentRead
 
@@ -63,8 +65,8 @@ async def last_cursor(sort: str, limit: int) -> str:
     query = StudentQuery.model_validate({"sort": sort})
     backward = [(key, SortDirection(-direction)) for key, direction in query.order]
     found = Student.find_all(sort=backward, skip=limit, limit=1, projection_model=StudentRead)
-    (before,) = await stored_documents(found)
-    return cursors.encode(Position([before.get(key) for key, _ in query.order]), query.context())
+    (before,) = await fetch_raw(found)
+    return cursors.encode(KeysetPosition([before.get(key) for key, _ in query.order]), query.fingerprint())
 
 
 async def seconds(client: httpx2.AsyncClient, parameters: dict[str, Any]) -> float:
@@ -114,7 +116,7 @@ async def run(url: str, count: int, limit: int) -> bool:
     async with open_database(url, Settings().model_copy(update={"mongodb_database": "benchmark"})) as database:
         print(f"storing {count} students ...", file=sys.stderr)
         await fill(database, count)
-        app = create_app(Settings(), open_deployment=lambda _: nullcontext(database))
+        app = create_app(Settings(), open_deployment=lambda *_: nullcontext(database))
         transport = httpx2.ASGITransport(app)
         async with (
             app.router.lifespan_context(app),

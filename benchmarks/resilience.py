@@ -32,7 +32,7 @@ from benchmarks._load import (
     stop_after,
     without_pause,
 )
-from students_api.limits import INCOMPLETE_SECONDS
+from students_api.http.limits import READ_TIMEOUT_SECONDS
 from students_api.settings import Settings
 from tests.service import MAX_KIB, Service
 
@@ -91,10 +91,10 @@ class Bounds:
         with self.service("silence") as service:
             async with clients(service, 8) as found:
                 for _ in range(ROUNDS):
-                    await paced(found, Client.get, 200, stop_after(INCOMPLETE_SECONDS + 7))
+                    await paced(found, Client.get, 200, stop_after(READ_TIMEOUT_SECONDS + 7))
                     quiet += times(found)
                     with apart(be_silent, service.port, 1000) as answers:
-                        await paced(found, Client.get, 200, stop_after(INCOMPLETE_SECONDS + 7))
+                        await paced(found, Client.get, 200, stop_after(READ_TIMEOUT_SECONDS + 7))
                     silent += times(found)
                     closed += answers
         seconds = [kept for _, kept in closed]
@@ -102,13 +102,13 @@ class Bounds:
         figures = f"{ratio:.2f} ({1000 * percentile(silent):.1f} ms / {1000 * percentile(quiet):.1f} ms)"
         self.add("p99 beside 1,000 half-sent requests, over that without: at most 3", figures, kept=ratio <= MAX_P99)
         statuses = Counter(status for status, _ in closed)
-        all_408 = statuses == {408: ROUNDS * 1000} and INCOMPLETE_SECONDS - 0.5 < min(seconds) <= max(seconds) < 12
+        all_408 = statuses == {408: ROUNDS * 1000} and READ_TIMEOUT_SECONDS - 0.5 < min(seconds) <= max(seconds) < 12
         figures = f"{dict(statuses)} after {min(seconds):.1f} to {max(seconds):.1f} s"
         self.add("each of these is closed with 408 after 10 s", figures, kept=all_408)
 
     async def stop(self) -> None:
         """SIGTERM under 100 requests a second, until a load balancer sees that the service is not ready."""
-        within = max(DEADLINE, INCOMPLETE_SECONDS) + STOP_MARGIN
+        within = max(DEADLINE, READ_TIMEOUT_SECONDS) + STOP_MARGIN
         await self.stopped("1 worker", within=STOP_DELAY + STOP_MARGIN)
         await self.stopped("2 workers", "--workers", "2", within=STOP_DELAY + STOP_MARGIN)
         await self.stopped("200 requests half-sent", half_sent=200, within=within)

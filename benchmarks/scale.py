@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 from pymongo.errors import BulkWriteError
 
 from benchmarks._servers import Load, Server, cores, fill, measure, on_cores, processor_seconds, start, wrk
-from students_api.mongod import LocalMongod, find_mongod
+from students_api.mongodb.local_mongod import LocalMongod, find_mongod
 from tests.service import free_port, is_free, wait_for
 
 GET = Load(["GET /students/{id}"])

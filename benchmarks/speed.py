@@ -39,9 +39,9 @@ from benchmarks._servers import (
     start,
     wrk,
 )
-from students_api import cursors
-from students_api.cursors import Position
-from students_api.mongod import LocalMongod, find_mongod
+from students_api.mongodb.local_mongod import LocalMongod, find_mongod
+from students_api.resources.lists import cursors
+from students_api.resources.lists.keyset import KeysetPosition
 from students_api.students.student import StudentQuery
 from tests.service import Service
 
@@ -109,7 +109,7 @@ def prepared(service: Service, kind: str, size: int, url: str, database: str) ->
         tag = httpx2.get(f"{service.url}/students/{load.first:024x}").headers["etag"]
         load = load._replace(header=f"If-None-Match: {tag}")
     if kind == LAST_PAGE:
-        cursor = cursors.encode(Position([ObjectId(f"{size - 50:024x}")]), StudentQuery().context())
+        cursor = cursors.encode(KeysetPosition([ObjectId(f"{size - 50:024x}")]), StudentQuery().fingerprint())
         load = load._replace(requests=[f"GET /students/?limit=50&cursor={cursor}"])
     method, path, *body = load.requests[0].replace("{id}", f"{load.first:024x}").split(maxsplit=2)
     name, _, value = load.header.partition(": ")

@@ -19,15 +19,17 @@ import typer
 
 from students_api import __version__
 
-# What needs FastAPI or Beanie is imported inside the commands: it would make `--help` take half a second.
+# What imports FastAPI or Beanie is imported inside the commands, or `--help` would take half a second.
 if TYPE_CHECKING:
     from students_api.settings import Settings
+
 
 APP = "students_api.main:app"
 WRONG = 1
 NOT_STARTED = 3
+
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
-"""Names the folder in which the workers keep their metrics. The client for Prometheus reads it when it is imported."""
+"""The variable of the folder in which workers keep their metrics. prometheus-client reads it at its import."""
 
 app = typer.Typer(
     help="Students API: a REST API for student records on MongoDB.",
@@ -49,20 +51,20 @@ def students_api(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """What comes before a command."""
+    """Options before a command."""
 
 
 @contextmanager
 def _starting() -> Iterator["Settings"]:
-    """The settings. Whatever keeps the service from starting becomes a line on standard error and exit code 3."""
-    from students_api.database import DatabaseError, failure
+    """Yields the settings. An error that keeps the service from starting becomes a line on stderr and exit code 3."""
+    from students_api.mongodb.errors import PyMongoError, failure_message
     from students_api.settings import Settings, StartUpError
 
     try:
         yield Settings.read()
-    except (StartUpError, DatabaseError) as error:
-        words = failure(error) if isinstance(error, DatabaseError) else error
-        typer.echo(f"students-api: {words}", err=True)
+    except (StartUpError, PyMongoError) as error:
+        message = failure_message(error) if isinstance(error, PyMongoError) else error
+        typer.echo(f"students-api: {message}", err=True)
         raise typer.Exit(NOT_STARTED) from error
 
 
@@ -71,7 +73,9 @@ def serve(
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on.")] = 8000,
     workers: Annotated[int, typer.Option(min=1, help="How many processes.")] = 1,
-    pin: Annotated[bool, typer.Option(help="Whether as many workers as cores have one each (Linux).")] = True,
+    pin: Annotated[
+        bool, typer.Option(help="Pin each worker to a core if there are as many workers as cores (Linux).")
+    ] = True,
     reload: Annotated[bool, typer.Option("--reload", help="Start again whenever a source file changes.")] = False,
 ) -> None:
     """Run the service, with a local MongoDB of its own where MONGODB_URL is not set."""
@@ -79,33 +83,35 @@ def serve(
     from uvicorn.config import STARTUP_FAILURE
     from uvicorn.supervisors import Multiprocess
 
-    from students_api.database import DatabaseError, failure, is_unavailable, open_database
-    from students_api.deployment import deployment
-    from students_api.limits import INCOMPLETE_SECONDS
-    from students_api.logs import configuration
-    from students_api.main import logger, prepare
-    from students_api.workers import PinnedWorkers, let_the_loop_run
+    from students_api.http.limits import READ_TIMEOUT_SECONDS
+    from students_api.main import MODELS, logger
+    from students_api.mongodb.client import open_database
+    from students_api.mongodb.deployment import mongodb_url
+    from students_api.mongodb.errors import PyMongoError, failure_message, is_unavailable
+    from students_api.operations.lifespan import init_database
+    from students_api.operations.logs import logging_config
+    from students_api.operations.workers import PinnedWorkers, use_batch_scheduling
 
     if reload and workers > 1:
         raise typer.BadParameter("it takes one worker", param_hint="--reload")
-    # uvicorn stops gracefully and then repeats the signal, which by default would end this process before its mongod.
+    # uvicorn repeats the signal after its graceful shutdown, which by default ends this process before its mongod.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
 
-    async def try_out(url: str) -> None:
+    async def try_database(url: str) -> None:
         async with open_database(url, settings) as database:
             try:
-                await prepare(database)
-            except DatabaseError as error:
+                await init_database(database, MODELS)
+            except PyMongoError as error:
                 if not is_unavailable(error):
                     raise
-                logger.warning("%s The service starts all the same, and keeps trying.", failure(error))
+                logger.warning("%s The service starts all the same, and keeps trying.", failure_message(error))
 
     with _starting() as settings, ExitStack() as stack:
-        log = configuration(settings.log_format, settings.log_level)
-        logging.config.dictConfig(log)  # as uvicorn will; the local MongoDB starts before it
-        url = stack.enter_context(deployment(settings))
-        # Before uvicorn: it would tell of a database that cannot be used with a stack trace, and each worker once.
-        asyncio.run(try_out(url))
+        log = logging_config(settings.log_format, settings.log_level)
+        logging.config.dictConfig(log)  # as uvicorn does, but the local MongoDB starts before that
+        url = stack.enter_context(mongodb_url(settings))
+        # Before uvicorn, which logs an unusable database with a stack trace, once for each worker.
+        asyncio.run(try_database(url))
         if settings.metrics and workers > 1 and METRICS_FOLDER not in os.environ:
             prefix = "students-api-metrics-"
             os.environ[METRICS_FOLDER] = stack.enter_context(tempfile.TemporaryDirectory(prefix=prefix))
@@ -114,16 +120,16 @@ def serve(
             "port": port,
             "workers": workers,
             "reload": reload,
-            "http": "students_api.server:HttpProtocol",  # the class itself would be a second's imports before a pong
+            "http": "students_api.http.protocol:HttpProtocol",  # by its name: workers import it, a supervisor never
             "ws": "none",
-            # By then each request has had an answer: its client was too slow, or the service was.
-            "timeout_graceful_shutdown": math.ceil(INCOMPLETE_SECONDS + settings.deadline_seconds) + 1,
+            # By then each request is answered: its read timeout or its deadline is over.
+            "timeout_graceful_shutdown": math.ceil(READ_TIMEOUT_SECONDS + settings.deadline_seconds) + 1,
             "log_config": log,
             "access_log": False,  # the service has its own
         }
         if reload:
-            os.environ["STUDENTS_API_STOP_DELAY_SECONDS"] = "0"  # a developer waits for it
-        let_the_loop_run()
+            os.environ["STUDENTS_API_STOP_DELAY_SECONDS"] = "0"  # a developer waits for each restart
+        use_batch_scheduling()
         if workers == 1:
             uvicorn.run(APP, **options)
         else:
@@ -141,17 +147,17 @@ def migrate(
     status: Annotated[bool, typer.Option("--status", help="Only say which have run and which are pending.")] = False,
 ) -> None:
     """Bring the stored documents to the form that this version of the service writes."""
-    from students_api import migrate
-    from students_api.database import connect
-    from students_api.deployment import open_deployment
+    from students_api.mongodb.client import connect
+    from students_api.mongodb.deployment import open_deployment
+    from students_api.odm import migrations
 
     async def run() -> None:
         async with open_deployment(settings) as database:
             await connect(database)
             if not status:
-                await migrate.run(database, backward=backward, distance=distance)
-            pending = await migrate.pending(database)
-            for name in migrate.names():
+                await migrations.run(database, backward=backward, distance=distance)
+            pending = await migrations.pending(database)
+            for name in migrations.names():
                 typer.echo(f"{'pending' if name in pending else 'applied'}  {name}")
 
     with _starting() as settings:
@@ -169,10 +175,12 @@ def openapi() -> None:
 @app.command()
 def check() -> None:
     """Look at the settings, the database and every stored document; exit code 1 if anything is wrong."""
-    from students_api.check import Finding, check_database, check_settings
-    from students_api.database import DatabaseError, connect, failure
-    from students_api.deployment import open_deployment
-    from students_api.main import DOCUMENTS
+    from students_api.main import MODELS
+    from students_api.mongodb.client import connect
+    from students_api.mongodb.deployment import open_deployment
+    from students_api.mongodb.errors import PyMongoError, failure_message
+    from students_api.operations.check import Finding, check_database, check_settings
+    from students_api.operations.lifespan import documents_in
     from students_api.settings import Settings, StartUpError
 
     async def findings() -> AsyncIterator[Finding]:
@@ -186,12 +194,12 @@ def check() -> None:
         try:
             async with open_deployment(settings) as database:
                 await connect(database)
-                async for finding in check_database(database, DOCUMENTS):
+                async for finding in check_database(database, documents_in(MODELS)):
                     yield finding
         except StartUpError as error:
             yield Finding(False, f"connection: {error}")
-        except DatabaseError as error:
-            yield Finding(False, f"connection: {failure(error)}")
+        except PyMongoError as error:
+            yield Finding(False, f"connection: {failure_message(error)}")
 
     async def report() -> bool:
         ok = True

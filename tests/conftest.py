@@ -12,10 +12,12 @@ import pytest
 from beanie import View, init_beanie
 from fastapi import FastAPI
 
-from students_api.database import ON_MOTOR, Database, open_database
-from students_api.indexes import create_indexes, missing_indexes
-from students_api.main import DOCUMENTS, MODELS, create_app
-from students_api.mongod import LocalMongod, find_mongod
+from students_api.main import MODELS, create_app
+from students_api.mongodb.client import open_database
+from students_api.mongodb.driver import ON_MOTOR, Database
+from students_api.mongodb.local_mongod import LocalMongod, find_mongod
+from students_api.odm.indexes import create_indexes, missing_indexes
+from students_api.operations.lifespan import documents_in
 from students_api.settings import Settings, StartUpError
 from tests.resources import NO_ID, RESOURCES, STUDENTS, Resource
 from tests.service import Service
@@ -126,7 +128,7 @@ async def running(app: FastAPI) -> AsyncIterator[httpx2.AsyncClient]:
 
 def client_of(database: Database) -> AbstractAsyncContextManager[httpx2.AsyncClient]:
     """A client of the application on this database."""
-    return running(create_app(Settings(), open_deployment=lambda _: nullcontext(database)))
+    return running(create_app(Settings(), open_deployment=lambda *_: nullcontext(database)))
 
 
 @pytest.fixture(scope="session")
@@ -141,7 +143,7 @@ async def real_client(shared_client: httpx2.AsyncClient, real_database: Database
     """A client of the application on an empty database of a real mongod."""
     # As the application's start did: another test may have bound the documents elsewhere, or dropped an index.
     await init_beanie(real_database, document_models=[*MODELS], skip_indexes=True)
-    for document in DOCUMENTS:
+    for document in documents_in(MODELS):
         if await missing_indexes(document):
             await create_indexes(document)
     return shared_client

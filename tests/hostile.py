@@ -17,7 +17,7 @@ from urllib.parse import quote
 import bson
 from bson import Code, DBRef, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex, Timestamp
 
-from students_api import cursors
+from students_api.resources.lists import cursors
 from students_api.students.student import StudentQuery
 from tests.resources import STUDENTS
 
@@ -1106,7 +1106,7 @@ def forged(values: Any, skip: Any = 0, **query: Any) -> str:
 
 
 def sealed(data: bytes, **query: Any) -> str:
-    return cursors.sealed(data, StudentQuery.model_validate(query).context())
+    return cursors.with_checksum(data, StudentQuery.model_validate(query).fingerprint())
 
 
 def deep_bson(depth: int) -> bytes:

@@ -12,8 +12,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
-from students_api.database import CommandError, DatabaseError, admin_command
-from students_api.mongod import HOST, LAUNCHER, REPLICA_SET
+from students_api.mongodb.errors import OperationFailure, PyMongoError
+from students_api.mongodb.local_mongod import LAUNCHER
+from students_api.mongodb.replica_set import HOST, REPLICA_SET, admin_command
 from tests.service import free_port, wait_for
 
 logger = logging.getLogger(__name__)
@@ -43,7 +44,7 @@ class Node:
         """What it says of itself and of the set; nothing while it does not answer."""
         if self.process is None or self.is_paused:
             return {}
-        with suppress(DatabaseError):
+        with suppress(PyMongoError):
             return admin_command(self.port, {"hello": 1})
         return {}
 
@@ -194,7 +195,7 @@ class ReplicaSet:
         """Give a command; no node may have caught up in its time."""
         try:
             admin_command(node.port, command)
-        except CommandError as error:
+        except OperationFailure as error:
             if error.code != EXCEEDED_TIME_LIMIT:
                 raise
             return False
@@ -214,7 +215,7 @@ class ReplicaSet:
         if primary is None or any(hello.get("primary") != primary.address for hello in said):
             return False
         note = {"appendOplogNote": 1, "data": {}, "writeConcern": {"w": NODES, "wtimeout": 5_000}}
-        with suppress(DatabaseError):
+        with suppress(PyMongoError):
             return "writeConcernError" not in admin_command(primary.port, note)
         return False
 

@@ -3,7 +3,6 @@
 import random
 from collections.abc import Iterable
 from functools import cached_property
-from types import ModuleType
 from typing import Any, get_type_hints
 from uuid import UUID
 
@@ -13,9 +12,11 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
 
 from students_api import main
-from students_api.database import Database, encoded
-from students_api.indexes import declared_indexes
-from students_api.listing import ListQuery
+from students_api.mongodb.driver import Database
+from students_api.odm.encoding import to_bson_filter
+from students_api.odm.indexes import declared_indexes
+from students_api.resources import routing
+from students_api.resources.lists.query import ListQuery
 
 NO_ID = "5eb7cf5a86d9755df3a6c593"
 """An id that nothing has."""
@@ -27,14 +28,14 @@ WORDS = ["Alpha", "Beta", "Gamma", "Delta", "Epsilon", "Zeta", "Eta", "Theta"]
 class Resource:
     """A resource: where it is, what it stores and in which shapes it speaks."""
 
-    def __init__(self, package: ModuleType) -> None:
-        self.prefix: str = package.router.prefix
+    def __init__(self, resource: routing.Resource) -> None:
+        self.prefix: str = resource.router.prefix
         self.path = f"{self.prefix}/"
-        self.document = package.DOCUMENTS[0]
-        self.tag: str = package.router.tags[0]
+        self.document = resource.documents[0]
+        self.tag = str(resource.router.tags[0])
         routes = {
             (method, route.path.removeprefix(self.prefix)): route
-            for route in package.router.routes
+            for route in resource.router.routes
             if isinstance(route, APIRoute)
             for method in route.methods or ()
         }
@@ -108,7 +109,7 @@ class Resource:
 
     def documents(self, count: int, **more: Any) -> list[dict[str, Any]]:
         """Documents as another program stores them: of the body, and with what is given."""
-        whole: dict[str, Any] = encoded(self.document, self.create.model_validate(self.body).model_dump())
+        whole: dict[str, Any] = to_bson_filter(self.document, self.create.model_validate(self.body).model_dump())
         whole = {key: value for key, value in whole.items() if value is not None}
         others = [self.own(number) for number in range(1, count)]
         return [{"_id": ObjectId(), **whole, **own, **more} for own in [{}, *others]]
@@ -191,5 +192,5 @@ def _parameter(route: APIRoute, base: type[Any]) -> Any:
     return next(hint for hint in hints if isinstance(hint, type) and issubclass(hint, base))
 
 
-RESOURCES = [Resource(package) for package in main.RESOURCES]
+RESOURCES = [Resource(resource) for resource in main.RESOURCES]
 STUDENTS = next(resource for resource in RESOURCES if resource.prefix == "/students")

@@ -5,7 +5,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any, get_args
@@ -15,7 +15,7 @@ import pytest
 from fastapi.params import Depends
 
 import students_api
-from students_api.main import RESOURCES, create_app
+from students_api.main import create_app
 from students_api.settings import Settings, variable
 from tests.conftest import JANE
 from tests.service import Service, environment
@@ -24,8 +24,14 @@ PROJECT = Path(__file__).parents[1]
 PACKAGE = Path(students_api.__file__).parent
 ARCHITECTURE = (PROJECT / "docs/architecture.md").read_text()
 
-SHARED = "what resources share"
-ALSO_SHARED = {"problems"}
+FOR_RESOURCES = ("resources", "odm", "http.problems", "http.negotiation")
+"""What a resource imports of the service, beside other resources."""
+
+WITHOUT_FASTAPI = ("odm", "mongodb")
+DRIVER_FREE = {"IndexModel", "ReturnDocument"}
+"""What of `pymongo` is the same with both drivers, and not the driver itself."""
+
+MAX_MODULES, MAX_LINES, MAX_CLASS_LINES, MAX_TOP = 8, 300, 200, 10
 
 # Runs the command with what follows the name of a file, into which it writes the functions that were called, in order.
 TRACED = """
@@ -61,70 +67,132 @@ def module_name(path: Path) -> str:
 
 
 MODULES = {module_name(path): path for path in PACKAGE.rglob("*.py") if "migrations" not in path.parts}
-FOLDERS = {resource.__name__.removeprefix("students_api.") for resource in RESOURCES}
+TREES = {module: ast.parse(path.read_text()) for module, path in MODULES.items()}
+RESOURCE_FOLDERS = {path.parent.name for path in PACKAGE.glob("*/routes.py")}
 
 
-def imported(path: Path) -> set[str]:
-    """The modules of the service that a module imports, wherever in it that is."""
+def imports(module: str) -> set[str]:
+    """The dotted names that a module imports, wherever in it that is."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(TREES[module]):
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
+            found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            assert not node.level, f"{path}: a relative import"
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
-        else:
-            continue
-        for name in names:
-            package, *steps = name.split(".")
-            if package == students_api.__name__:
-                inside = [".".join(steps[:depth]) for depth in range(len(steps), 0, -1)]
-                found.add(next((name for name in inside if name in MODULES), "__init__"))
+            assert not node.level, f"{module}: a relative import"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
     return found
 
 
-def picture() -> dict[str, list[list[str]]]:
-    """The layers, and in each its lines of modules, from above."""
+def imported(module: str) -> set[str]:
+    """The modules of the service that a module imports."""
+    found = set()
+    for name in imports(module):
+        package, *steps = name.split(".")
+        if package == students_api.__name__:
+            inside = [".".join(steps[:depth]) for depth in range(len(steps), 0, -1)]
+            found.add(next((name for name in inside if name in MODULES), "__init__"))
+    return found
+
+
+def is_in(module: str, folders: Iterable[str]) -> bool:
+    return any(f"{module}.".startswith(f"{folder}.") for folder in folders)
+
+
+def picture() -> list[tuple[str, list[list[str]]]]:
+    """The layers from above, each with its lines of modules."""
     (drawn,) = re.findall(r"```text\n(.*?)```", ARCHITECTURE, re.DOTALL)
-    layers: dict[str, list[list[str]]] = {}
-    for line in drawn.splitlines()[:-1]:
-        words = line.strip("┌├│┐┤─ ")
-        if line.startswith("│"):
-            layers[list(layers)[-1]].append(words.split())
+    layers: list[tuple[str, list[list[str]]]] = []
+    for line in drawn.splitlines():
+        if line.startswith(" "):
+            folder, lines = layers[-1]
+            lines.append([f"{folder}.{name}".strip(".") for name in line.split()])
         else:
-            layers[words.partition(":")[0]] = []
+            layers.append((line.split()[0].removeprefix("students_api").strip("."), []))
     return layers
 
 
-def folder(module: str) -> str | None:
-    """The resource that a module belongs to."""
-    return next((name for name in FOLDERS if name in {module, module.partition(".")[0]}), None)
+def packages(module: str) -> bool:
+    """Whether it is the `__init__` of a folder, which the picture has as a layer."""
+    return MODULES[module].name == "__init__.py"
 
 
 def test_every_module_is_in_the_picture_and_none_else() -> None:
     """One resource stands for all: those that a school has added need not be there."""
-    drawn = [module for lines in picture().values() for line in lines for module in line]
+    drawn = [module for _, lines in picture() for line in lines for module in line]
     assert len(drawn) == len(set(drawn))
-    assert set(drawn) == {module for module in MODULES if folder(module) in {None, "students"}}
+    others = RESOURCE_FOLDERS - {"students"}
+    assert set(drawn) == {module for module in MODULES if not packages(module) and not is_in(module, others)}
+    assert {folder for folder, _ in picture()} == {
+        "" if module == "__init__" else module for module in MODULES if packages(module) and module not in others
+    }
 
 
 def test_a_module_imports_only_what_stands_in_a_line_below_its_own() -> None:
-    lines = [line for layer in picture().values() for line in layer]
+    lines = [line for _, lines in picture() for line in lines]
     height = {module: -number for number, line in enumerate(lines) for module in line}
     for module, own in height.items():
-        above = {name for name in imported(MODULES[module]) if height.get(name, own - 1) >= own}
+        above = {name for name in imported(module) if height.get(name, own - 1) >= own}
         assert not above, f"{module} imports {above}"
 
 
-def test_only_the_application_and_resources_import_a_resource_and_that_only_what_resources_share() -> None:
-    shared = {module for line in picture()[SHARED] for module in line} | ALSO_SHARED
-    for module, path in MODULES.items():
-        resources = {name for name in imported(path) if folder(name)}
-        if folder(module):
-            more = imported(path) - resources - shared
+def test_a_folder_imports_only_folders_below_its_own() -> None:
+    floors = {folder: -number for number, (folder, _) in enumerate(picture()) if folder}
+    for folder, own in floors.items():
+        for module in MODULES:
+            if module.rpartition(".")[0] == folder:
+                used = {name.rpartition(".")[0] for name in imported(module)} & floors.keys() - {folder}
+                assert all(floors[name] < own for name in used), f"{module} imports {used}"
+
+
+def test_only_main_and_resources_import_a_resource_and_only_main_and_the_command_what_is_for_operations() -> None:
+    for module in MODULES:
+        used = imported(module)
+        if is_in(module, RESOURCE_FOLDERS):
+            more = {name for name in used if not is_in(name, {*FOR_RESOURCES, *RESOURCE_FOLDERS})}
             assert not more, f"{module} imports {more}, which is not for resources"
         else:
-            assert not resources or module == "main", f"{module} imports {resources}"
+            assert module == "main" or not {name for name in used if is_in(name, RESOURCE_FOLDERS)}, module
+        if module not in {"main", "cli"} and not is_in(module, ["operations"]):
+            assert not {name for name in used if is_in(name, ["operations"])}, module
+
+
+def test_the_package_of_a_resource_imports_nothing() -> None:
+    for folder in RESOURCE_FOLDERS:
+        assert not imports(folder), folder
+
+
+def test_documents_and_the_database_know_no_fastapi() -> None:
+    for module in MODULES:
+        if is_in(module, WITHOUT_FASTAPI):
+            assert not {name for name in imports(module) if name.split(".")[0] in {"fastapi", "starlette"}}, module
+
+
+def test_only_the_folder_of_the_driver_imports_it_and_only_its_module_asks_which_it_is() -> None:
+    for module, path in MODULES.items():
+        assert module == "mongodb.driver" or "ON_MOTOR" not in path.read_text(), module
+        driver = {name for name in imports(module) if name.split(".")[0] in {"motor", "pymongo"}}
+        if not is_in(module, ["mongodb"]):
+            assert driver <= {f"pymongo.{name}" for name in DRIVER_FREE}, module
+
+
+def test_what_belongs_together_fits_on_a_few_screens() -> None:
+    for folder, lines in picture():
+        assert sum(map(len, lines)) <= MAX_MODULES, folder
+    for module, path in MODULES.items():
+        assert len(path.read_text().splitlines()) <= MAX_LINES, module
+        for node in ast.walk(TREES[module]):
+            if isinstance(node, ast.ClassDef):
+                assert (node.end_lineno or 0) - node.lineno < MAX_CLASS_LINES, f"{module}.{node.name}"
+    visible = (
+        {module.split(".")[0] for module in MODULES} - {"__init__", "__main__"} - (RESOURCE_FOLDERS - {"students"})
+    )
+    assert len(visible) <= MAX_TOP, visible
+
+
+def test_each_folder_says_what_lives_in_it() -> None:
+    for module in MODULES:
+        if packages(module):
+            assert ast.get_docstring(TREES[module]), module
 
 
 def resolved(name: str) -> Any:
@@ -147,7 +215,7 @@ def test_everything_that_is_named_exists() -> None:
     named = set(re.findall(r"`([^`\n]+)`", re.sub("```.*?```", "", ARCHITECTURE, flags=re.DOTALL)))
     assert len(named) > 40
     for name in named - routes - settings - commands:
-        assert resolved(name) is not None or (PROJECT / name).exists(), name
+        assert resolved(name) is not None or (PROJECT / name).exists() or (PACKAGE / name).exists(), name
 
 
 def steps(title: str) -> list[str]:
@@ -200,8 +268,8 @@ def test_a_start_and_a_request_go_as_they_are_written(tmp_path: Path, mongod_pro
     called = json.loads(calls.read_text())
     assert_walked("A start", called)
     # From the first byte of the last request on; its body may come by itself.
-    begun = last(called, "server.HttpProtocol.on_message_begin")
-    assert_walked("A request", called[last(called[:begun], "server.HttpProtocol.data_received") :])
+    begun = last(called, "http.protocol.HttpProtocol.on_message_begin")
+    assert_walked("A request", called[last(called[:begun], "http.protocol.HttpProtocol.data_received") :])
 
 
 @pytest.mark.mongod

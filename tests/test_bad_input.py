@@ -6,7 +6,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from students_api.database import Database
+from students_api.mongodb.driver import Database
 from tests.conftest import JANE
 
 BAD_FIELDS = {

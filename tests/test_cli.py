@@ -12,9 +12,10 @@ import pytest
 from bson import ObjectId
 
 import students_api
-from students_api import migrate
-from students_api.database import ON_MOTOR, Database
-from students_api.main import DOCUMENTS
+from students_api.main import MODELS
+from students_api.mongodb.driver import ON_MOTOR, Database
+from students_api.odm import migrations
+from students_api.operations.lifespan import documents_in
 from students_api.settings import Settings
 from tests.conftest import JANE, STORED_JANE, client_of
 from tests.resources import RESOURCES
@@ -195,7 +196,7 @@ async def test_check_finds_nothing_wrong_where_nothing_is(
     async with client_of(real_database) as client:
         for resource in RESOURCES:
             await client.post(resource.path, json=resource.body)
-    await migrate.run(real_database, backward=False, distance=0)
+    await migrations.run(real_database, backward=False, distance=0)
     code, lines = await check(tmp_path, mongodb_url)
     assert code == 0, lines
     own = [resource.document for resource in RESOURCES]
@@ -205,7 +206,7 @@ async def test_check_finds_nothing_wrong_where_nothing_is(
         "ok     migrations: none pending",
         *[
             f"ok     {words}"
-            for document in DOCUMENTS
+            for document in documents_in(MODELS)
             for name, stored in [(document.get_collection_name(), int(document in own))]
             for words in (f"indexes of {name}: none missing", f"documents of {name}: 0 of {stored} break a rule")
         ],

@@ -12,8 +12,8 @@ import httpx2
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from students_api.database import Database
 from students_api.main import create_app
+from students_api.mongodb.driver import Database
 from tests.conftest import JANE, cannot_run
 from tests.service import MAX_KIB, Service, environment
 

@@ -8,7 +8,7 @@ import httpx2
 import pytest
 from bson import Decimal128
 
-from students_api.database import Database
+from students_api.mongodb.driver import Database
 from tests.conftest import JANE
 from tests.resources import NO_ID, Resource
 from tests.test_bad_input import is_validation_problem

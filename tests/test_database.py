@@ -1,10 +1,8 @@
 """What the service asks of MongoDB's driver."""
 
-import ast
 import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -15,9 +13,12 @@ from beanie.operators import Set
 from pydantic import ValidationError
 from pymongo import ReadPreference, _csot
 
-import students_api
-from students_api import main, migrate
-from students_api.database import ON_MOTOR, CommandError, Database, connect, error_message, open_database, time_limit
+from students_api.main import MODELS
+from students_api.mongodb.client import connect, open_database
+from students_api.mongodb.driver import ON_MOTOR, Database, time_limit
+from students_api.mongodb.errors import OperationFailure, error_message
+from students_api.odm import migrations
+from students_api.operations import lifespan
 from students_api.settings import Settings, StartUpError
 from students_api.students.student import Student, StudentRead
 from tests.conftest import JANE
@@ -127,12 +128,12 @@ async def test_index_builds_and_migrations_may_take_longer_than_an_operation(
         await note()
         return []
 
-    monkeypatch.setattr(main, "create_indexes", create_indexes)
-    await main.prepare(real_database)
+    monkeypatch.setattr(lifespan, "create_indexes", create_indexes)
+    await lifespan.init_database(real_database, MODELS)
     monkeypatch.setattr(MigrationNode, "run", note)
     with time_limit(7):
-        await migrate.run(real_database, backward=False, distance=0)
-    assert set(limits[:-1]) == {main.INDEX_SECONDS}
+        await migrations.run(real_database, backward=False, distance=0)
+    assert set(limits[:-1]) == {lifespan.INDEX_BUILD_SECONDS}
     assert limits[-1] is None
 
 
@@ -141,7 +142,7 @@ async def test_what_an_operator_is_told_of_a_value_that_is_there_twice_does_not_
     real_database: Database,
 ) -> None:
     await real_database["pupils"].insert_many([{"email": "SECRET"}, {"email": "SECRET"}])
-    with pytest.raises(CommandError, match="SECRET") as error:
+    with pytest.raises(OperationFailure, match="SECRET") as error:
         await real_database["pupils"].create_index("email", unique=True)
     assert "SECRET" not in error_message(error.value)
     assert "email_1" in error_message(error.value)
@@ -166,18 +167,3 @@ def test_beanie_decides_on_the_driver_and_without_motor_nothing_imports_it(
     assert ("motor" in imported) == ON_MOTOR
     if on_beanie2 and pytestconfig.option.markexpr == "mongod":  # as `make test-beanie2` runs them
         assert "motor" not in sys.modules
-
-
-def test_no_other_module_imports_the_driver_or_asks_which_it_is() -> None:
-    importers = set()
-    for path in Path(students_api.__file__).parent.rglob("*.py"):
-        if "ON_MOTOR" in path.read_text():
-            importers.add(path.name)
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Import):
-                names = [alias.name for alias in node.names]
-            else:
-                names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            if {name.split(".")[0] for name in names} & {"motor", "pymongo"}:
-                importers.add(path.name)
-    assert importers == {"database.py"}

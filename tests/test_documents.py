@@ -25,15 +25,18 @@ from beanie.exceptions import DocumentNotFound, NotSupported, RevisionIdWasChang
 from beanie.operators import Inc, Set
 from bson import ObjectId
 from fastapi import FastAPI
-from fastapi.exceptions import RequestValidationError
 from pydantic import AfterValidator, BaseModel, Field, field_validator, model_validator
 
-from students_api.database import Database, Encoded, stored_documents
-from students_api.documents import SoftDeletedDocument, StoredDocument
-from students_api.fields import ById
-from students_api.openapi import describe
-from students_api.problems import Problem, answer_with_problems
-from students_api.shapes import Identified, as_stored
+from students_api.http.exception_handlers import register_exception_handlers
+from students_api.http.problems import Problem
+from students_api.mongodb.driver import Database
+from students_api.odm.documents import SoftDeletedDocument, StoredDocument
+from students_api.odm.encoding import BsonFilter
+from students_api.odm.hooks import InvalidDocument
+from students_api.odm.queries import fetch_raw
+from students_api.resources.fields import LinkAsId
+from students_api.resources.openapi import extend_openapi
+from students_api.resources.schemas import DocumentResponse, lenient_response
 
 Collection: TypeAlias = Any  # the driver's, whichever it is
 
@@ -44,8 +47,8 @@ class PupilFields(BaseModel):
     motto: str = Field("", alias="words")
 
 
-@as_stored
-class PupilRead(PupilFields, Identified):
+@lenient_response
+class PupilRead(PupilFields, DocumentResponse):
     """An answer."""
 
 
@@ -119,7 +122,7 @@ class Place(BaseModel):
 class Somewhere(StoredDocument):
     place: Place
     number: Annotated[str | None, Indexed(unique=True, sparse=True)] = None
-    friend: Annotated[Link[Pupil] | None, ById()] = None
+    friend: Annotated[Link[Pupil] | None, LinkAsId()] = None
 
     class Settings:
         name = "places"
@@ -222,7 +225,7 @@ async def stored(pupils: Collection) -> dict[str, Any]:
 
 async def test_a_change_sets_the_stored_key_of_a_field_and_counts_once(pupils: Collection) -> None:
     pupil = await Pupil(name="Jane", words="-", created_at=LONG_AGO).insert()
-    changed = await Pupil.change(Pupil.id == pupil.id, changes={"motto": "Go", "points": 1}, shape=PupilRead)
+    changed = await Pupil.update_one(Pupil.id == pupil.id, values={"motto": "Go", "points": 1}, projection=PupilRead)
     assert changed is not None
     assert (changed.motto, changed.etag) == ("Go", '"2"')
     found = await stored(pupils)
@@ -234,7 +237,7 @@ async def test_a_change_runs_each_hook_once_and_stores_what_the_hook_changes(pup
     pupil = await Listening(name="jane", words="-", created_at=LONG_AGO).insert()
     assert (await stored(pupils))["name"] == "Jane"
     Listening.seen.clear()
-    changed = await Listening.change(Listening.id == pupil.id, changes={"name": "joan"}, shape=PupilRead)
+    changed = await Listening.update_one(Listening.id == pupil.id, values={"name": "joan"}, projection=PupilRead)
     assert changed is not None
     assert (changed.name, changed.version) == ("Joan", 2)
     assert Listening.seen == ["before joan 1", "after Joan 2"]
@@ -246,14 +249,14 @@ async def test_a_change_runs_each_hook_once_and_stores_what_the_hook_changes(pup
 
 async def test_a_hook_can_undo_a_change(pupils: Collection) -> None:
     pupil = await Listening(name="Jane", words="-").insert()
-    changed = await Listening.change(Listening.id == pupil.id, changes={"name": "JANE"}, shape=PupilRead)
+    changed = await Listening.update_one(Listening.id == pupil.id, values={"name": "JANE"}, projection=PupilRead)
     assert changed is not None
     assert (changed.name, (await stored(pupils))["name"]) == ("Jane", "Jane")
 
 
 async def test_a_document_that_inherits_has_its_own_hooks_run_and_their_changes_stored(pupils: Collection) -> None:
     boarder = await Boarder(name="Jane", words="-").insert()
-    changed = await Housed.change(Housed.id == boarder.id, changes={"points": 3}, shape=PupilRead)
+    changed = await Housed.update_one(Housed.id == boarder.id, values={"points": 3}, projection=PupilRead)
     assert changed is not None
     found = await stored(pupils)
     assert (changed.points, found["points"], found["room"], found["_class_id"]) == (3, 3, "room 3", "Housed.Boarder")
@@ -264,13 +267,13 @@ async def test_a_change_of_nothing_runs_no_hook(pupils: Collection) -> None:
     pupil = await Listening(name="Jane", words="").insert()
     before = await stored(pupils)
     Listening.seen.clear()
-    assert await Listening.change(Listening.id == pupil.id, changes={}, shape=PupilRead) is not None
+    assert await Listening.update_one(Listening.id == pupil.id, values={}, projection=PupilRead) is not None
     assert (Listening.seen, await stored(pupils)) == ([], before)
 
 
 async def test_a_change_of_what_is_not_there_runs_no_hook(pupils: Collection) -> None:
-    assert await Listening.change(Listening.id == ObjectId(), changes={"name": "x"}, shape=PupilRead) is None
-    assert not await Listening.remove(Listening.id == ObjectId())
+    assert await Listening.update_one(Listening.id == ObjectId(), values={"name": "x"}, projection=PupilRead) is None
+    assert not await Listening.delete_one(Listening.id == ObjectId())
     assert (Listening.seen, await pupils.count_documents({})) == ([], 0)
 
 
@@ -279,7 +282,7 @@ async def test_changes_at_once_are_all_kept_where_there_are_hooks(real_pupils: C
     pupil = await Listening(name="Jane", words="").insert()
     changes: list[dict[str, Any]] = [{"name": "joan"}, {"points": 7}, {"motto": "Go"}, {"points": 7}]
     await asyncio.gather(
-        *[Listening.change(Listening.id == pupil.id, changes=each, shape=PupilRead) for each in changes]
+        *[Listening.update_one(Listening.id == pupil.id, values=each, projection=PupilRead) for each in changes]
     )
     found = await stored(real_pupils)
     assert (found["name"], found["points"], found["words"], found["version"]) == ("Joan", 7, "Go", 5)
@@ -287,7 +290,7 @@ async def test_changes_at_once_are_all_kept_where_there_are_hooks(real_pupils: C
 
 async def test_a_hook_sees_a_document_that_breaks_the_rules_as_it_is_stored(pupils: Collection) -> None:
     await pupils.insert_one({"_id": ObjectId(), "name": 5, "points": "many", "version": "three"})
-    changed = await Listening.change({}, changes={"motto": "Go"}, shape=PupilRead)
+    changed = await Listening.update_one({}, values={"motto": "Go"}, projection=PupilRead)
     assert changed is not None
     assert changed.model_dump(exclude={"id"}) == {"name": 5, "points": "many", "motto": "Go"}
     found = await stored(pupils)
@@ -297,10 +300,10 @@ async def test_a_hook_sees_a_document_that_breaks_the_rules_as_it_is_stored(pupi
 async def test_hooks_of_a_deletion_see_the_document_and_can_refuse(pupils: Collection) -> None:
     pupil = await Listening(name="Jane", words="", points=1).insert()
     with pytest.raises(PermissionError):
-        await Listening.remove(Listening.id == pupil.id)
+        await Listening.delete_one(Listening.id == pupil.id)
     await pupils.update_one({}, {"$set": {"points": 0}})
-    assert await Listening.remove(Listening.id == pupil.id)
-    assert not await Listening.remove(Listening.id == pupil.id)
+    assert await Listening.delete_one(Listening.id == pupil.id)
+    assert not await Listening.delete_one(Listening.id == pupil.id)
     assert Listening.seen[-1] == "deleted Jane"
     assert await pupils.count_documents({}) == 0
 
@@ -308,14 +311,14 @@ async def test_hooks_of_a_deletion_see_the_document_and_can_refuse(pupils: Colle
 @pytest.mark.mongod
 async def test_of_deletions_at_once_with_hooks_one_finds_the_document(real_pupils: Collection) -> None:
     pupil = await Listening(name="Jane", words="").insert()
-    found = await asyncio.gather(*[Listening.remove(Listening.id == pupil.id) for _ in range(10)])
+    found = await asyncio.gather(*[Listening.delete_one(Listening.id == pupil.id) for _ in range(10)])
     assert sorted(found) == [False] * 9 + [True]
     assert Listening.seen.count("deleted Jane") == 1
     assert await real_pupils.count_documents({}) == 0
 
 
-def errors(refused: pytest.ExceptionInfo[RequestValidationError]) -> list[tuple[tuple[str, ...], str]]:
-    return [(each["loc"], each["msg"]) for each in refused.value.errors()]
+def errors(refused: pytest.ExceptionInfo[InvalidDocument]) -> list[tuple[tuple[str, ...], str]]:
+    return [(each["loc"], each["msg"]) for each in refused.value.errors]
 
 
 @pytest.mark.parametrize("kind", [Pupil, Listening, Ruled, Kept, Housed, Boarder, Everything, Strict, Revised])
@@ -346,7 +349,7 @@ async def test_a_request_is_not_checked_twice(pupils: Collection) -> None:
             name = "pupils"
 
     await init_beanie(pupils.database, document_models=[Checked], skip_indexes=True)
-    pupil = Checked.made_of(Fields(name="Jane"))
+    pupil = Checked.from_request(Fields(name="Jane"))
     assert checked == ["Jane"]
     assert (pupil.version, pupil.updated_at) == (1, pupil.created_at)
     assert abs((datetime.now(UTC) - pupil.created_at).total_seconds()) < 60
@@ -355,34 +358,34 @@ async def test_a_request_is_not_checked_twice(pupils: Collection) -> None:
 @pytest.mark.usefixtures("pupils")
 @pytest.mark.parametrize(("fields", "place"), [({"name": "Janet"}, "name"), ({"name": "Jane", "points": 1}, "points")])
 async def test_a_rule_of_the_document_alone_holds_for_a_request(fields: dict[str, Any], place: str) -> None:
-    with pytest.raises(RequestValidationError) as refused:
-        Strict.made_of(PupilFields(**fields))
-    assert [loc for loc, _ in errors(refused)] == [("body", place)]
+    with pytest.raises(InvalidDocument) as refused:
+        Strict.from_request(PupilFields(**fields))
+    assert [loc for loc, _ in errors(refused)] == [(place,)]
 
 
 @pytest.mark.usefixtures("pupils")
 async def test_a_rule_that_the_document_has_in_the_place_of_the_requests_holds() -> None:
-    with pytest.raises(RequestValidationError):
-        Even.made_of(EvenFields(name="Jane", points=1))
-    assert Even.made_of(EvenFields(name="Jane", points=2)).points == 2
+    with pytest.raises(InvalidDocument):
+        Even.from_request(EvenFields(name="Jane", points=1))
+    assert Even.from_request(EvenFields(name="Jane", points=2)).points == 2
 
 
 @pytest.mark.usefixtures("pupils")
 async def test_a_field_of_a_request_that_has_an_alias_is_in_the_new_document() -> None:
-    assert Pupil.made_of(PupilFields(name="Jane", words="Go")).motto == "Go"
+    assert Pupil.from_request(PupilFields(name="Jane", words="Go")).motto == "Go"
 
 
 async def test_a_rule_over_several_fields_holds_for_what_a_change_makes_of_the_document(pupils: Collection) -> None:
-    broken = [(("body",), "Value error, a motto takes points")]
-    with pytest.raises(RequestValidationError) as refused:
-        Ruled.made_of(PupilFields(name="Jane", words="Go"))
+    broken = [((), "Value error, a motto takes points")]
+    with pytest.raises(InvalidDocument) as refused:
+        Ruled.from_request(PupilFields(name="Jane", words="Go"))
     assert errors(refused) == broken
-    pupil = await Ruled.made_of(PupilFields(name="Jane", words="Go", points=1)).insert()
-    with pytest.raises(RequestValidationError) as refused:
-        await Ruled.change(Ruled.id == pupil.id, changes={"points": 0}, shape=PupilRead)
+    pupil = await Ruled.from_request(PupilFields(name="Jane", words="Go", points=1)).insert()
+    with pytest.raises(InvalidDocument) as refused:
+        await Ruled.update_one(Ruled.id == pupil.id, values={"points": 0}, projection=PupilRead)
     assert errors(refused) == broken
     assert (await stored(pupils))["version"] == 1
-    changed = await Ruled.change(Ruled.id == pupil.id, changes={"points": 0, "motto": ""}, shape=PupilRead)
+    changed = await Ruled.update_one(Ruled.id == pupil.id, values={"points": 0, "motto": ""}, projection=PupilRead)
     assert changed is not None
     assert (changed.points, changed.motto, changed.version) == (0, "", 2)
 
@@ -391,26 +394,26 @@ async def test_a_rule_that_a_stored_document_breaks_elsewhere_does_not_keep_it_f
     pupils: Collection,
 ) -> None:
     await pupils.insert_one({"_id": ObjectId(), "name": None, "points": -1})
-    changed = await Ruled.change({}, changes={"motto": "Go"}, shape=PupilRead)
+    changed = await Ruled.update_one({}, values={"motto": "Go"}, projection=PupilRead)
     assert changed is not None
     assert changed.model_dump(exclude={"id"}) == {"name": None, "points": -1, "motto": "Go"}
-    with pytest.raises(RequestValidationError) as refused:
-        await Ruled.change({}, changes={"points": -2}, shape=PupilRead)
-    assert [loc for loc, _ in errors(refused)] == [("body", "points")]
+    with pytest.raises(InvalidDocument) as refused:
+        await Ruled.update_one({}, values={"points": -2}, projection=PupilRead)
+    assert [loc for loc, _ in errors(refused)] == [("points",)]
 
 
 async def test_a_rule_over_several_fields_holds_for_a_document_without_time_stamps(pupils: Collection) -> None:
     await pupils.insert_one({"_id": ObjectId(), "name": "Jane", "words": "Go", "points": 1})
-    with pytest.raises(RequestValidationError) as refused:
-        await Ruled.change({}, changes={"points": 0}, shape=PupilRead)
-    assert errors(refused) == [(("body",), "Value error, a motto takes points")]
+    with pytest.raises(InvalidDocument) as refused:
+        await Ruled.update_one({}, values={"points": 0}, projection=PupilRead)
+    assert errors(refused) == [((), "Value error, a motto takes points")]
 
 
 async def test_a_hook_sees_nested_models_and_what_it_clears_is_not_stored_as_null(database: Database) -> None:
     await init_beanie(database, document_models=[*DOCUMENTS], skip_indexes=True)
     places = database["places"]
     await places.insert_one({"_id": ObjectId(), "place": {"city": "Bern"}, "number": "1"})
-    assert await Somewhere.change({}, changes={"place": {"city": "oslo"}}, shape=Identified) is not None
+    assert await Somewhere.update_one({}, values={"place": {"city": "oslo"}}, projection=DocumentResponse) is not None
     found = await places.find_one()
     assert found is not None
     assert (found["place"], "number" in found) == ({"city": "Oslo"}, False)
@@ -430,11 +433,11 @@ async def test_a_link_can_be_fetched_into_the_document(real_database: Database) 
 
 async def test_what_is_softly_deleted_stays_stored_and_is_found_no_more(pupils: Collection) -> None:
     pupil = await Kept(name="Jane", words="").insert()
-    assert await Kept.remove(Kept.id == pupil.id)
-    assert not await Kept.remove(Kept.id == pupil.id)
+    assert await Kept.delete_one(Kept.id == pupil.id)
+    assert not await Kept.delete_one(Kept.id == pupil.id)
     assert await Kept.find_one(Kept.id == pupil.id) is None
     assert await Kept.find_all().count() == 0
-    assert await Kept.change(Kept.id == pupil.id, changes={"points": 1}, shape=PupilRead) is None
+    assert await Kept.update_one(Kept.id == pupil.id, values={"points": 1}, projection=PupilRead) is None
     found = await stored(pupils)
     assert (found["version"], found["points"]) == (2, 0)
     assert found["deleted_at"] is not None
@@ -447,11 +450,11 @@ async def test_what_is_softly_deleted_stays_stored_and_is_found_no_more(pupils: 
 async def test_what_every_query_leaves_out_is_left_out_of_each_alternative(pupils: Collection) -> None:
     """Beside alternatives MongoDB would scan an index from its start."""
     await pupils.insert_many([{"points": 1, "deleted_at": LONG_AGO}, {"points": 1}, {"points": 2}, {"points": 3}])
-    query = Kept.find(Encoded({"$or": [{"points": 1}, {"points": 2}]}))
+    query = Kept.find(BsonFilter({"$or": [{"points": 1}, {"points": 2}]}))
     assert query.get_filter_query() == {
         "$or": [{"$and": [{"deleted_at": None}, {"points": points}]} for points in (1, 2)]
     }
-    assert [document["points"] for document in await stored_documents(query)] == [1, 2]
+    assert [document["points"] for document in await fetch_raw(query)] == [1, 2]
 
 
 async def test_whatever_way_a_change_takes_it_counts_the_version_and_notes_the_time(pupils: Collection) -> None:
@@ -539,7 +542,7 @@ async def test_a_change_through_the_service_is_a_new_revision_and_saving_changes
     theirs.points = 2
     with pytest.raises(RevisionIdWasChanged):
         await theirs.save_changes()
-    await Revised.change({}, changes={"points": 3}, shape=PupilRead)
+    await Revised.update_one({}, values={"points": 3}, projection=PupilRead)
     mine.name = "Joan"
     with pytest.raises(RevisionIdWasChanged):
         await mine.save_changes()
@@ -549,7 +552,7 @@ async def test_a_change_through_the_service_is_a_new_revision_and_saving_changes
 
 async def test_who_saves_what_somebody_else_has_changed_gets_409() -> None:
     app = FastAPI()
-    answer_with_problems(app)
+    register_exception_handlers(app)
 
     @app.post("/")
     async def save() -> None:
@@ -581,7 +584,7 @@ def test_409_is_described_where_an_index_is_unique_and_a_request_has_a_body() ->
     async def show() -> None:
         pass
 
-    describe(app, {"numbered": Numbered})
+    extend_openapi(app, {"numbered": Numbered})
     path = app.openapi()["paths"]["/"]
     assert "409" not in path["get"]["responses"]
     for method in ("post", "put"):

@@ -12,11 +12,11 @@ from beanie import DocumentWithSoftDelete
 from bson import ObjectId
 from pymongo import MongoClient
 
-from students_api.database import open_database
-from students_api.limits import BUSY, NOT_YET
+from students_api.http.limits import BUSY, NOT_YET
+from students_api.http.problems import RETRY_AFTER_SECONDS, UNAVAILABLE, UNKNOWN_OUTCOME
 from students_api.main import create_app
-from students_api.mongod import LocalMongod
-from students_api.problems import RETRY_AFTER_SECONDS, UNAVAILABLE, UNKNOWN_OUTCOME
+from students_api.mongodb.client import open_database
+from students_api.mongodb.local_mongod import LocalMongod
 from students_api.settings import Settings
 from students_api.students.student import Student
 from tests.conftest import JANE, NO_STUDENT, STORED_JANE
@@ -91,7 +91,7 @@ async def service(url: str, **settings: Any) -> AsyncIterator[httpx2.AsyncClient
     """A client of the application on its own connections, with a deadline that tests can wait for."""
     chosen = Settings().model_copy(update={"deadline_seconds": 0.2, **settings})
     async with open_database(url, chosen) as database:
-        app = create_app(chosen, open_deployment=lambda _: nullcontext(database))
+        app = create_app(chosen, open_deployment=lambda *_: nullcontext(database))
         transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
         async with (
             app.router.lifespan_context(app),

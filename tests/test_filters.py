@@ -14,12 +14,14 @@ from bson import ObjectId
 from pydantic import BaseModel, Field, HttpUrl, ValidationError
 from pymongo import IndexModel
 
-from students_api.database import Database, DuplicateKey, cursor_of, stored_documents
-from students_api.documents import StoredDocument
-from students_api.filters import served_by_indexes
-from students_api.indexes import create_indexes
-from students_api.listing import ListQuery
 from students_api.main import create_app
+from students_api.mongodb.driver import Database, cursor_of
+from students_api.mongodb.errors import DuplicateKeyError
+from students_api.odm.documents import StoredDocument
+from students_api.odm.indexes import create_indexes
+from students_api.odm.queries import fetch_raw
+from students_api.resources.lists.filters import filters_from_indexes
+from students_api.resources.lists.query import ListQuery
 from students_api.settings import Settings
 from students_api.students.student import StudentFields
 from tests.conftest import JANE
@@ -69,7 +71,7 @@ class Pupil(StoredDocument, PupilFields):
         ]
 
 
-@served_by_indexes(Pupil)
+@filters_from_indexes(Pupil)
 class PupilQuery(ListQuery):
     """Which pupils to list."""
 
@@ -84,7 +86,7 @@ class Carded(StoredDocument, CardedFields):
         keep_nulls = False
 
 
-@served_by_indexes(Carded)
+@filters_from_indexes(Carded)
 class CardedQuery(ListQuery):
     """Which to list."""
 
@@ -202,13 +204,13 @@ async def test_a_unique_field_that_is_not_stored_as_null_may_be_missing_in_many_
     await create_indexes(Carded)
     await Carded.insert_many([Carded() for _ in range(100)])
     await Carded(number="S1").insert()
-    with pytest.raises(DuplicateKey):
+    with pytest.raises(DuplicateKeyError):
         await Carded(number="S1").insert()
     for numbers in (["S1"], ["S1", "S2"]):
         (query,) = CardedQuery.model_validate({"number": numbers}).queries(Carded, Carded)
         plan = str((await (await cursor_of(query)).explain())["queryPlanner"]["winningPlan"])
         assert "'indexName': 'number_1'" in plan
-        assert len(await stored_documents(query)) == 1
+        assert len(await fetch_raw(query)) == 1
     await real_database["carded"].drop()
 
 
@@ -220,14 +222,14 @@ def test_a_field_that_is_called_like_a_parameter_is_a_clear_error() -> None:
         """A document."""
 
     with pytest.raises(TypeError, match="limit"):
-        served_by_indexes(Limited)(ListQuery)
+        filters_from_indexes(Limited)(ListQuery)
 
 
 @pytest.mark.mongod
 async def test_a_value_that_a_unique_index_has_already_gets_409_that_names_the_field_and_a_huge_number_422(
     real_database: Database,
 ) -> None:
-    app = create_app(Settings(), open_deployment=lambda _: nullcontext(real_database))
+    app = create_app(Settings(), open_deployment=lambda *_: nullcontext(real_database))
 
     @app.post("/pupils")
     async def create_pupil(pupil: PupilFields) -> None:

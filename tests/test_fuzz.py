@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from students_api.database import Database
+from students_api.mongodb.driver import Database
 from tests.conftest import JANE
 from tests.test_bad_input import send
 

@@ -8,8 +8,8 @@ from beanie import Document, Indexed, init_beanie
 from bson.raw_bson import RawBSONDocument
 from pymongo import IndexModel
 
-from students_api.database import Database, collection_of
-from students_api.indexes import create_indexes, declared_indexes, missing_indexes, text_index
+from students_api.mongodb.driver import Database, collection_of
+from students_api.odm.indexes import create_indexes, declared_indexes, missing_indexes, text_index
 from students_api.students.student import Student
 
 

@@ -16,9 +16,9 @@ import pytest
 from bson import Binary, Code, Decimal128, Int64, ObjectId, Regex, Timestamp
 from bson.raw_bson import RawBSONDocument
 
-from students_api import cursors
-from students_api.cursors import Order, Position
-from students_api.database import Database
+from students_api.mongodb.driver import Database
+from students_api.resources.lists import cursors
+from students_api.resources.lists.keyset import KeysetPosition, Order
 from students_api.students.student import StudentQuery
 from tests.conftest import JANE, STORED_JANE
 from tests.resources import STUDENTS, Resource
@@ -422,7 +422,7 @@ async def test_a_walk_shows_ids_of_every_type(real_client: httpx2.AsyncClient, r
 @pytest.mark.parametrize("values", [["{$ne: null}", None], ["$name", "$$ROOT"], [True, 1.5], [None, b"x"]], ids=str)
 async def test_a_forged_cursor_is_a_place_and_never_a_query(people: httpx2.AsyncClient, values: list[Any]) -> None:
     query = StudentQuery.model_validate({"sort": "name"})
-    cursor = cursors.encode(Position(values), query.context())
+    cursor = cursors.encode(KeysetPosition(values), query.fingerprint())
     answer = await people.get("/students/", params={"sort": "name", "cursor": cursor})
     assert (answer.status_code, answer.json()["next_cursor"]) == (200, None)
 
@@ -443,7 +443,7 @@ async def test_a_forged_cursor_is_a_place_and_never_a_query(people: httpx2.Async
 async def test_a_forged_cursor_of_another_form_is_refused(people: httpx2.AsyncClient, data: dict[str, Any]) -> None:
     query = StudentQuery.model_validate({"sort": "name"})
     raw = bson.encode(data)
-    cursor = cursors.sealed(raw, query.context())
+    cursor = cursors.with_checksum(raw, query.fingerprint())
     answer = await people.get("/students/", params={"sort": "name", "cursor": cursor})
     assert is_validation_problem(answer, "query", "cursor")
 

@@ -18,9 +18,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from students_api.logs import PIPE_BUF, Handler
 from students_api.main import create_app
-from students_api.middleware import AccessLog
+from students_api.operations.access_log import AccessLogMiddleware
+from students_api.operations.logs import PIPE_BUF, BatchingHandler
 from tests.conftest import JANE, NO_STUDENT
 from tests.service import Service, run
 
@@ -107,7 +107,7 @@ async def test_the_route_is_the_whole_template_wherever_it_is_declared(lines: Ca
     other.include_router(outer, prefix="/other")
     other.add_api_route("/own/{id}", lambda id: id)  # noqa: A006  # as above
     app = FastAPI()
-    app.add_middleware(AccessLog, meters=[])
+    app.add_middleware(AccessLogMiddleware, meters=[])
     app.include_router(outer, prefix="/outer")
     app.add_api_route("/{id}", lambda id: id)  # noqa: A006  # as above
     app.add_route("/plain/{id}", answer)
@@ -138,7 +138,7 @@ async def test_probes_are_logged_only_where_they_fail(
 ) -> None:
     assert [(await client.get(path)).status_code for path in ("/livez", "/readyz")] == [200, 200]
     assert lines() == []
-    monkeypatch.setattr("students_api.health.time_limit", None)  # calling it fails
+    monkeypatch.setattr("students_api.operations.health.time_limit", None)  # calling it fails
     assert (await client.get("/readyz")).status_code == 503
     assert lines() == [("GET", "/readyz", 503)]
 
@@ -205,7 +205,7 @@ OF_A_REQUEST: dict[str, Any] = {"name": "students_api", "msg": "request", "reque
 
 
 async def test_lines_of_requests_are_written_together_in_order_and_soon() -> None:
-    handler = Handler()
+    handler = BatchingHandler()
     handler.setFormatter(logging.Formatter("%(number)s"))
     handler.setStream(stream := io.StringIO())
 
@@ -231,7 +231,7 @@ async def test_workers_that_share_a_pipe_do_not_break_each_others_lines() -> Non
             self.sizes.append(len(text.encode()))
             return super().write(text)
 
-    handler = Handler()
+    handler = BatchingHandler()
     handler.setFormatter(logging.Formatter("%(line)s"))
     handler.setStream(stream := Pieces())
     lines = [f"{number} {'é' * number}" for number in range(300)]
@@ -247,7 +247,7 @@ async def test_nobody_need_read_the_log() -> None:
         def write(self, text: str) -> int:
             raise BrokenPipeError(text)
 
-    handler = Handler()
+    handler = BatchingHandler()
     handler.setStream(Broken())
     handler.handle(logging.makeLogRecord(OF_A_REQUEST))
     handler.flush()

@@ -48,7 +48,7 @@ def more(before: Samples, after: Samples) -> Samples:
 def app(monkeypatch: pytest.MonkeyPatch) -> FastAPI:
     """The application with metrics, in memory."""
     monkeypatch.setenv("STUDENTS_API_METRICS", "true")
-    return create_app(Settings(), open_deployment=lambda _: nullcontext(in_memory()))
+    return create_app(Settings(), open_deployment=lambda *_: nullcontext(in_memory()))
 
 
 async def test_requests_are_counted_by_method_route_and_status(app: FastAPI) -> None:
@@ -141,7 +141,7 @@ from students_api.settings import Settings
 from tests.conftest import in_memory
 
 async def main():
-    app = create_app(Settings(), open_deployment=lambda _: nullcontext(in_memory()))
+    app = create_app(Settings(), open_deployment=lambda *_: nullcontext(in_memory()))
     async with app.router.lifespan_context(app):
         async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://service") as client:
             assert (await client.get("/metrics")).status_code == 404
@@ -154,8 +154,8 @@ print(*sys.modules)
         [sys.executable, "-c", program], env=environment({}), capture_output=True, text=True, check=True
     )
     names = ("prometheus_client", "opentelemetry.sdk", "opentelemetry.exporter", "opentelemetry.instrumentation")
-    assert not {name for name in done.stdout.split() if name.startswith((*names, "students_api.metrics"))}
-    assert "students_api.telemetry" not in done.stdout.split()
+    assert not {name for name in done.stdout.split() if name.startswith((*names, "students_api.operations.metrics"))}
+    assert "students_api.operations.tracing" not in done.stdout.split()
 
 
 def test_a_dead_worker_keeps_its_counts_and_loses_what_it_held(tmp_path: Path) -> None:
@@ -164,7 +164,11 @@ def test_a_dead_worker_keeps_its_counts_and_loses_what_it_held(tmp_path: Path) -
     shows = "metrics.request_started(); print(metrics.get_metrics().body.decode())"
     for program in (f"{works}(3)", f"{works}(2); {shows}"):
         done = subprocess.run(
-            [sys.executable, "-c", f"from students_api import metrics; metrics.request_started(); {program}"],
+            [
+                sys.executable,
+                "-c",
+                f"from students_api.operations import metrics; metrics.request_started(); {program}",
+            ],
             env=environment({"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}),
             capture_output=True,
             text=True,

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from bson import Decimal128, ObjectId
 
-from students_api import migrate
-from students_api.database import Database
+from students_api.mongodb.driver import Database
+from students_api.odm import migrations
 from students_api.settings import StartUpError
 from tests.conftest import JANE, STORED_JANE, client_of
 from tests.service import environment, run
@@ -28,8 +28,8 @@ MADE = datetime(2021, 3, 4, 5, 6, 7, tzinfo=UTC)
 def _adoption_alone(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """In this process there is no other migration, whatever a school has added."""
     folder = tmp_path_factory.mktemp("migrations")
-    shutil.copy(migrate.PATH / ADOPTION, folder)
-    monkeypatch.setattr(migrate, "PATH", folder)
+    shutil.copy(migrations.PATH / ADOPTION, folder)
+    monkeypatch.setattr(migrations, "PATH", folder)
 
 
 def report(*applied: str) -> str:
@@ -57,7 +57,7 @@ async def stored(database: Database) -> list[dict[str, Any]]:
 
 async def test_forward_gives_version_0_and_the_time_of_the_object_id(real_database: Database) -> None:
     before = await fill(real_database)
-    await migrate.run(real_database, backward=False, distance=0)
+    await migrations.run(real_database, backward=False, distance=0)
     after = await stored(real_database)
     for old, new in zip(before, after, strict=True):
         expected: dict[str, Any] = {"version": 0}
@@ -75,10 +75,10 @@ async def test_forward_is_idempotent_and_leaves_what_the_service_wrote(real_data
         await client.post("/students/", json=JANE)
     written = {document["_id"]: document for document in await stored(real_database) if document.get("version") == 1}
     assert len(written) == 2
-    await migrate.run(real_database, backward=False, distance=0)
+    await migrations.run(real_database, backward=False, distance=0)
     once = await stored(real_database)
-    await migrate.run(real_database, backward=True, distance=0)
-    await migrate.run(real_database, backward=False, distance=0)
+    await migrations.run(real_database, backward=True, distance=0)
+    await migrations.run(real_database, backward=False, distance=0)
     assert await stored(real_database) == once
     for document in once:
         if document["_id"] in written:
@@ -89,18 +89,18 @@ async def test_forward_is_idempotent_and_leaves_what_the_service_wrote(real_data
 async def test_an_id_of_any_type_is_adopted_and_given_back(real_database: Database, odd: object) -> None:
     await real_database["students"].insert_one({"_id": odd, **STORED_JANE})
     (before,) = await stored(real_database)
-    await migrate.run(real_database, backward=False, distance=0)
+    await migrations.run(real_database, backward=False, distance=0)
     assert [repr(document) for document in await stored(real_database)] == [repr(before | {"version": 0})]
-    await migrate.run(real_database, backward=True, distance=0)
+    await migrations.run(real_database, backward=True, distance=0)
     assert [repr(document) for document in await stored(real_database)] == [repr(before)]
 
 
 async def test_backward_takes_away_what_forward_gave_and_nothing_else(real_database: Database) -> None:
     before = await fill(real_database)
-    await migrate.run(real_database, backward=False, distance=0)
+    await migrations.run(real_database, backward=False, distance=0)
     async with client_of(real_database) as client:
         created = (await client.post("/students/", json=JANE)).json()
-    await migrate.run(real_database, backward=True, distance=0)
+    await migrations.run(real_database, backward=True, distance=0)
     after = await stored(real_database)
     assert after[:-1] == before
     assert after[-1]["_id"] == ObjectId(created["id"])
@@ -110,33 +110,33 @@ async def test_backward_takes_away_what_forward_gave_and_nothing_else(real_datab
 async def test_it_works_in_batches(real_database: Database) -> None:
     before = await fill(real_database, count=2500)
     await real_database.command({"profile": 2})
-    await migrate.run(real_database, backward=False, distance=0)
+    await migrations.run(real_database, backward=False, distance=0)
     await real_database.command({"profile": 0})
     updates = await real_database["system.profile"].find({"op": "update", "ns": "college.students"}).to_list(None)
     await real_database.drop_collection("system.profile")
     assert [update["nMatched"] for update in updates] == [1000, 1000, 503]
     assert await real_database["students"].count_documents({"version": 0}) == 2503
-    await migrate.run(real_database, backward=True, distance=0)
+    await migrations.run(real_database, backward=True, distance=0)
     assert await stored(real_database) == before
 
 
 async def test_it_goes_on_after_an_interruption(real_database: Database) -> None:
     await fill(real_database, count=10)
     ids = [document["_id"] for document in await stored(real_database)]
-    await migrate.run(real_database, backward=False, distance=0)
+    await migrations.run(real_database, backward=False, distance=0)
     whole = await stored(real_database)
     unset = {"$unset": {"version": "", "created_at": "", "updated_at": ""}}
     await real_database["students"].update_many({"_id": {"$in": ids[5:-1]}}, unset)
     await real_database["students"].update_one({"_id": ids[4]}, {"$unset": {"updated_at": ""}})
     await real_database["migrations_log"].delete_many({})
-    await migrate.run(real_database, backward=False, distance=0)
+    await migrations.run(real_database, backward=False, distance=0)
     assert await stored(real_database) == whole
 
 
 async def test_the_first_change_of_an_adopted_document_makes_it_version_1(real_database: Database) -> None:
     """As that of one that was not adopted does: it counts as version 0."""
     await fill(real_database)
-    await migrate.run(real_database, backward=False, distance=0)
+    await migrations.run(real_database, backward=False, distance=0)
     async with client_of(real_database) as client:
         student_id = str((await stored(real_database))[2]["_id"])
         await client.put(f"/students/{student_id}", json={"gpa": 1})
@@ -153,7 +153,7 @@ async def test_what_is_pending_is_said_at_start_in_one_line(
     (line,) = [record.getMessage() for record in caplog.records if "ending migrations" in record.getMessage()]
     assert line == f"Pending migrations: {ADOPTION}. Run `students-api migrate`."
     caplog.clear()
-    await migrate.run(real_database, backward=False, distance=0)
+    await migrations.run(real_database, backward=False, distance=0)
     async with client_of(real_database):
         pass
     assert not [record for record in caplog.records if "ending migrations" in record.getMessage()]
@@ -172,18 +172,18 @@ async def test_the_service_works_on_a_collection_that_was_not_migrated(real_data
 
 async def test_what_a_newer_version_has_migrated_is_left_alone(real_database: Database) -> None:
     await fill(real_database)
-    await migrate.run(real_database, backward=False, distance=0)
+    await migrations.run(real_database, backward=False, distance=0)
     await real_database["migrations_log"].update_one({}, {"$set": {"name": "20990101000000_later.py"}})
-    assert await migrate.pending(real_database) == []
+    assert await migrations.pending(real_database) == []
     for backward in (False, True):
         with pytest.raises(StartUpError, match="20990101000000_later"):
-            await migrate.run(real_database, backward=backward, distance=0)
+            await migrations.run(real_database, backward=backward, distance=0)
 
 
 async def test_they_leave_indexes_alone(real_database: Database) -> None:
     await real_database["students"].create_index("locker")
-    await migrate.run(real_database, backward=False, distance=0)
-    await migrate.run(real_database, backward=True, distance=0)
+    await migrations.run(real_database, backward=False, distance=0)
+    await migrations.run(real_database, backward=True, distance=0)
     assert "locker_1" in await real_database["students"].index_information()
     await real_database["students"].drop_index("locker_1")
 
@@ -232,7 +232,7 @@ async def test_beanies_own_command_runs_them_too(real_database: Database, mongod
 
     beanie("--distance", "1")
     assert await real_database["students"].count_documents({"version": 0}) == 6
-    assert await migrate.pending(real_database) == []
+    assert await migrations.pending(real_database) == []
     beanie("--backward", "--no-use-transaction")
     assert await stored(real_database) == before
 
@@ -251,7 +251,7 @@ async def test_they_travel_in_the_wheel(real_database: Database, mongodb_url: st
     subprocess.run([sys.executable, "-m", "zipfile", "-e", wheel, installed], check=True)
     done = run("migrate", "--distance", "1", cwd=tmp_path, MONGODB_URL=mongodb_url, PYTHONPATH=str(installed))
     assert (done.returncode, done.stdout) == (0, report(ADOPTION)), done.stderr
-    where = [sys.executable, "-c", "from students_api import migrate; print(migrate.PATH)"]
+    where = [sys.executable, "-c", "from students_api.odm import migrations; print(migrations.PATH)"]
     path = subprocess.run(
         where, cwd=tmp_path, env=environment({"PYTHONPATH": str(installed)}), capture_output=True, text=True, check=True
     )

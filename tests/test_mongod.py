@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 
-from students_api.mongod import LocalMongod, find_mongod
+from students_api.mongodb.local_mongod import LocalMongod, find_mongod
 from students_api.settings import StartUpError
 from tests.service import environment, free_port, mongods, wait_for
 
@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.mongod, pytest.mark.slow]
 HOLDER = """
 import sys
 from pathlib import Path
-from students_api.mongod import LocalMongod
+from students_api.mongodb.local_mongod import LocalMongod
 with LocalMongod(Path(sys.argv[1])) as url:
     print(url, flush=True)
     sys.stdin.read()
@@ -246,7 +246,7 @@ def test_a_folder_that_cannot_be_made_is_a_clear_error(tmp_path: Path) -> None:
 
 
 def test_where_there_is_no_mongod_the_error_says_the_three_ways_to_get_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("students_api.mongod.find_spec", lambda _: None)
+    monkeypatch.setattr("students_api.mongodb.local_mongod.find_spec", lambda _: None)
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(StartUpError) as error:
         find_mongod(None)
@@ -263,7 +263,7 @@ def test_the_setting_comes_first_then_the_package_then_the_path(
     monkeypatch.setenv("PATH", str(tmp_path))
     assert find_mongod(mongod_program) == mongod_program
     assert find_mongod(None) != own
-    monkeypatch.setattr("students_api.mongod.find_spec", lambda _: None)
+    monkeypatch.setattr("students_api.mongodb.local_mongod.find_spec", lambda _: None)
     assert find_mongod(None) == own
     own.chmod(0o644)
     with pytest.raises(StartUpError, match="STUDENTS_API_MONGOD"):

@@ -8,9 +8,9 @@ import httpx2
 import pytest
 from fastapi import APIRouter
 
-from students_api.documentation import CONTENT_SECURITY_POLICY
+from students_api.http.documentation import CONTENT_SECURITY_POLICY
+from students_api.http.problems import Problem, ValidationProblem
 from students_api.main import create_app
-from students_api.problems import Problem, ValidationProblem
 from tests.resources import RESOURCES, Resource
 
 OPERATIONS = {

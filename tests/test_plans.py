@@ -8,9 +8,12 @@ import pytest
 from beanie import init_beanie
 from bson import ObjectId
 
-from students_api.cursors import Position, encode
-from students_api.database import cursor_of, open_database, stored_documents
-from students_api.indexes import create_indexes
+from students_api.mongodb.client import open_database
+from students_api.mongodb.driver import cursor_of
+from students_api.odm.indexes import create_indexes
+from students_api.odm.queries import fetch_raw
+from students_api.resources.lists.cursors import encode
+from students_api.resources.lists.keyset import KeysetPosition
 from students_api.settings import Settings
 from students_api.students.student import Student, StudentQuery, StudentRead
 from tests.conftest import JANE, STORED_JANE
@@ -76,11 +79,11 @@ async def cursor_after(count: int, **parameters: Any) -> str | None:
     (query,) = listing.queries(Student, StudentRead)
     if not count:
         return None
-    found = await stored_documents(query.limit(count))
+    found = await fetch_raw(query.limit(count))
     if not found:
         return None
     last = found[-1]
-    return encode(Position([last.get(key) for key, _ in listing.order]), listing.context())
+    return encode(KeysetPosition([last.get(key) for key, _ in listing.order]), listing.fingerprint())
 
 
 def is_served(names: set[str], keys: int, found: int) -> bool:

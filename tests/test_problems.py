@@ -18,8 +18,8 @@ from pymongo.errors import (
     WriteConcernError,
 )
 
-from students_api.database import Database
 from students_api.main import create_app
+from students_api.mongodb.driver import Database
 from students_api.settings import Settings
 from students_api.students.student import Student
 from tests.conftest import JANE, NO_STUDENT, in_memory
@@ -190,7 +190,7 @@ class Failing:
 @pytest.fixture
 async def failing() -> AsyncIterator[tuple[httpx2.AsyncClient, Failing]]:
     database = Failing(in_memory())
-    app = create_app(Settings(), open_deployment=lambda _: nullcontext(cast("Database", database)))
+    app = create_app(Settings(), open_deployment=lambda *_: nullcontext(cast("Database", database)))
     transport = httpx2.ASGITransport(app)
     async with (
         app.router.lifespan_context(app),

@@ -140,7 +140,7 @@ def test_every_setting_is_in_the_table_with_its_default() -> None:
 def test_every_metric_is_in_the_table_with_its_labels() -> None:
     table = {row[0].strip("`"): re.findall(r"`(\w+)`", row[1]) for row in rows(OPERATING, "Metrics")}
     program = """
-from students_api import metrics
+from students_api.operations import metrics
 metrics.request_finished("GET", "/", 200, 1)
 metrics.LISTENERS[0].finished("find", "ok", 1)
 print(metrics.get_metrics().body.decode())

@@ -9,7 +9,8 @@ import httpx2
 import pytest
 from bson import ObjectId
 
-from students_api.database import Database, encoded
+from students_api.mongodb.driver import Database
+from students_api.odm.encoding import to_bson_filter
 from tests.resources import NO_ID, RESOURCES, Resource
 from tests.test_bad_input import UNPARSABLE, is_validation_problem, send
 from tests.test_limits import in_parts
@@ -48,7 +49,7 @@ async def test_create_stores_the_fields_as_they_are_sent_and_beside_them_only_wh
     resource: Resource, item: dict[str, Any], database: Database
 ) -> None:
     stored = await resource.collection(database).find_one()
-    sent: dict[str, Any] = encoded(resource.document, resource.create.model_validate(resource.body).model_dump())
+    sent: dict[str, Any] = to_bson_filter(resource.document, resource.create.model_validate(resource.body).model_dump())
     if not resource.document.get_settings().keep_nulls:
         sent = {key: value for key, value in sent.items() if value is not None}
     assert stored == stored | sent | {"_id": ObjectId(item["id"]), "version": 1}

@@ -6,7 +6,7 @@ import httpx2
 import pytest
 from fastapi import APIRouter, Depends, FastAPI
 
-from students_api.routing import include
+from students_api.resources.routing import include_resource
 
 
 def owner() -> str:
@@ -26,7 +26,7 @@ async def test_a_router_is_included_as_fastapi_includes_one(*, is_nested: bool) 
         inner.add_api_route("/inner", answer)
         router.include_router(inner)
     included, expected = FastAPI(), FastAPI()
-    include(included, router, closed)
+    include_resource(included, router, closed)
     expected.include_router(router, responses=closed)
     assert included.openapi() == expected.openapi()
     are_its_own = "/pets/{id}" in {getattr(route, "path", None) for route in included.routes}

@@ -10,9 +10,9 @@ from beanie import Document, Indexed, Link, init_beanie
 from bson import Binary, DBRef, Decimal128, ObjectId
 from pydantic import BaseModel, Field, ValidationError, field_serializer, field_validator
 
-from students_api.documents import StoredDocument
-from students_api.fields import ById
-from students_api.shapes import Identified, all_optional, as_stored
+from students_api.odm.documents import StoredDocument
+from students_api.resources.fields import LinkAsId
+from students_api.resources.schemas import DocumentResponse, lenient_response, partial
 from students_api.students.student import StudentFields
 from tests.conftest import JANE, in_memory
 
@@ -39,8 +39,8 @@ class PupilFields(StudentFields):
     address: Annotated[Address, Field(description="Where the pupil lives.")]
     tags: Annotated[list[str], Field(default_factory=list)]
     key: UUID | None = None
-    house: Annotated[Link[House] | None, ById(), Field(description="Where the pupil belongs.")] = None
-    clubs: Annotated[list[Link[House]], ById(), Field(default_factory=list, max_length=2)]
+    house: Annotated[Link[House] | None, LinkAsId(), Field(description="Where the pupil belongs.")] = None
+    clubs: Annotated[list[Link[House]], LinkAsId(), Field(default_factory=list, max_length=2)]
 
     @field_validator("name")
     @classmethod
@@ -59,13 +59,13 @@ class Pupil(StoredDocument, PupilFields):
         name = "pupils"
 
 
-@all_optional
+@partial
 class PupilUpdate(PupilFields):
     """An update."""
 
 
-@as_stored
-class PupilRead(PupilFields, Identified):
+@lenient_response
+class PupilRead(PupilFields, DocumentResponse):
     """An answer."""
 
 
@@ -172,13 +172,13 @@ async def test_a_link_is_stored_as_a_reference_and_read_as_the_id_of_the_documen
     await init_beanie(database, document_models=[House, Pupil])
     house = await House().insert()
     given = WHOLE | {"house": str(house.id)}
-    pupil = await Pupil.made_of(PupilFields.model_validate(given)).insert()
+    pupil = await Pupil.from_request(PupilFields.model_validate(given)).insert()
     assert PupilRead.model_validate(pupil, from_attributes=True).model_dump(mode="json")["house"] == str(house.id)
     stored: Any = await database["pupils"].find_one()
     assert stored["house"] == DBRef("houses", house.id)
     assert [club.collection for club in stored["clubs"]] == ["houses", "houses"]
     changes = PupilUpdate.model_validate({"house": WHOLE["house"]}).model_dump(exclude_none=True)
-    changed = await Pupil.change(Pupil.id == pupil.id, changes=changes, shape=PupilRead)
+    changed = await Pupil.update_one(Pupil.id == pupil.id, values=changes, projection=PupilRead)
     assert changed is not None
     assert changed.model_dump(mode="json")["house"] == WHOLE["house"]
     schema = PupilRead.model_json_schema(mode="serialization")["properties"]["house"]

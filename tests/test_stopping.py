@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from students_api.mongod import LocalMongod
+from students_api.mongodb.local_mongod import LocalMongod
 from tests.conftest import JANE
 from tests.hostile import BODY, CLOSED, HEAD
 from tests.service import Service, mongods, wait_for

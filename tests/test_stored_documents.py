@@ -12,8 +12,8 @@ import pytest
 from bson import Binary, Code, DatetimeMS, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex, Timestamp
 from bson.raw_bson import RawBSONDocument
 
-from students_api.check import check_database
-from students_api.database import Database
+from students_api.mongodb.driver import Database
+from students_api.operations.check import check_database
 from students_api.students.student import Student
 from tests.conftest import JANE, STORED_JANE, client_of
 from tests.resources import Resource

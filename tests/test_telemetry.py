@@ -10,7 +10,7 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
-from students_api.database import Database
+from students_api.mongodb.driver import Database
 from students_api.settings import Settings, StartUpError
 from tests.conftest import JANE
 from tests.service import Service

@@ -9,7 +9,8 @@ from urllib.parse import parse_qs
 from bson import ObjectId
 from pydantic_core import to_json
 
-from students_api.database import Collection, open_database
+from students_api.mongodb.client import open_database
+from students_api.mongodb.driver import Collection
 from students_api.settings import Settings
 
 KEYS = dict.fromkeys(("_id", "name", "email", "course", "gpa"), 1)

@@ -1,8 +1,4 @@
-"""The students of a college."""
+"""The students of a college: a resource. Its fields and models are in `student`, its routes in `routes`.
 
-from students_api.students.routes import router
-from students_api.students.student import Student
-
-__all__ = ["DOCUMENTS", "router"]
-
-DOCUMENTS = [Student]
+Nothing is imported here, so that resources can import each other's documents; `main` lists the routers and documents.
+"""

@@ -4,23 +4,23 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from students_api.conditional import if_match
-from students_api.negotiation import MERGE_PATCH, also_as
-from students_api.operations import (
+from students_api.http.negotiation import MERGE_PATCH
+from students_api.resources.etags import if_match
+from students_api.resources.openapi import extra_media_type
+from students_api.resources.responses import (
     CREATE,
     DELETE,
     GET,
     LIST,
     PATCH,
     UPDATE,
-    created,
+    conditional_response,
+    created_response,
+    document_response,
     not_found,
-    not_found_or_changed,
-    shown,
-    unless_known,
+    not_found_or_precondition_failed,
 )
-from students_api.parameters import PathId
-from students_api.routing import Route
+from students_api.resources.routing import PathId, ResourceRoute
 from students_api.students.student import (
     Student,
     StudentCreate,
@@ -30,14 +30,14 @@ from students_api.students.student import (
     StudentUpdate,
 )
 
-router = APIRouter(prefix="/students", tags=["students"], route_class=Route)
+router = APIRouter(prefix="/students", tags=["students"], route_class=ResourceRoute)
 
 
 @router.post("/", **CREATE, summary="Create a student", response_model=StudentRead)
 async def create_student(student: StudentCreate, request: Request) -> Response:
     """Stores a new student and answers it with the id that the server made. An id in the body is ignored."""
-    stored = await Student.made_of(student).insert()
-    return created(stored, StudentRead, request, router)
+    stored = await Student.from_request(student).insert()
+    return created_response(stored, StudentRead, request, router)
 
 
 @router.get("/", **LIST, summary="List students", response_model=StudentPage)
@@ -47,7 +47,7 @@ async def list_students(query: Annotated[StudentQuery, Query()], request: Reques
     The next page is the same request with `cursor` set to the page's `next_cursor`; the header `Link` has it too. A
     walk by cursor shows each student that is there all along exactly once, whatever is created and deleted meanwhile.
     """
-    return await query.answer(request, Student, StudentPage)
+    return await query.page_response(request, Student, StudentPage)
 
 
 @router.get("/{id}", **GET, summary="Get a student", response_model=StudentRead)
@@ -56,7 +56,7 @@ async def get_student(student_id: PathId, request: Request) -> Response:
     student = await Student.find_one(Student.id == student_id, projection_model=StudentRead)
     if student is None:
         raise not_found(Student, student_id)
-    return unless_known(student, request)
+    return conditional_response(student, request)
 
 
 @router.put("/{id}", **UPDATE, summary="Update a student", response_model=StudentRead)
@@ -66,11 +66,13 @@ async def update_student(student_id: PathId, update: StudentUpdate, request: Req
     Fields that are missing or `null` stay as they are. An empty object changes nothing. With `If-Match` the change is
     made only if nobody else has changed the student since its `ETag` was read.
     """
-    changes = update.model_dump(exclude_none=True)
-    student = await Student.change(Student.id == student_id, *if_match(request), changes=changes, shape=StudentRead)
+    values = update.model_dump(exclude_none=True)
+    student = await Student.update_one(
+        Student.id == student_id, *if_match(request), values=values, projection=StudentRead
+    )
     if student is None:
-        raise await not_found_or_changed(Student, student_id)
-    return shown(student)
+        raise await not_found_or_precondition_failed(Student, student_id)
+    return document_response(student)
 
 
 @router.patch(
@@ -78,7 +80,7 @@ async def update_student(student_id: PathId, update: StudentUpdate, request: Req
     **PATCH,
     summary="Patch a student",
     response_model=StudentRead,
-    openapi_extra=also_as(MERGE_PATCH, StudentUpdate),
+    openapi_extra=extra_media_type(MERGE_PATCH, StudentUpdate),
 )
 async def patch_student(student_id: PathId, update: StudentUpdate, request: Request) -> Response:
     """Does what an update by PUT does, and takes `application/merge-patch+json` as well.
@@ -91,5 +93,5 @@ async def patch_student(student_id: PathId, update: StudentUpdate, request: Requ
 @router.delete("/{id}", **DELETE, summary="Delete a student")
 async def delete_student(student_id: PathId, request: Request) -> None:
     """Deletes the student with this id, for good; with `If-Match`, only if nobody has changed it."""
-    if not await Student.remove(Student.id == student_id, *if_match(request)):
-        raise await not_found_or_changed(Student, student_id)
+    if not await Student.delete_one(Student.id == student_id, *if_match(request)):
+        raise await not_found_or_precondition_failed(Student, student_id)

@@ -1,16 +1,16 @@
-"""A student: the one declaration of its fields, and the shapes that derive from it."""
+"""A student: the one declaration of its fields, and the models that derive from it."""
 
 from typing import Annotated, ClassVar
 
 from beanie import Indexed
 from pydantic import BaseModel, ConfigDict, Field
 
-from students_api.documents import StoredDocument
-from students_api.fields import EmailAddress, NotBoolean, Text
-from students_api.filters import served_by_indexes
-from students_api.indexes import text_index
-from students_api.listing import ListQuery, NextCursor, Total
-from students_api.shapes import Identified, all_optional, as_stored
+from students_api.odm.documents import StoredDocument
+from students_api.odm.indexes import text_index
+from students_api.resources.fields import EmailAddress, NotBoolean, Text
+from students_api.resources.lists.filters import filters_from_indexes
+from students_api.resources.lists.query import ListQuery, NextCursor, Total
+from students_api.resources.schemas import DocumentResponse, lenient_response, partial
 
 
 class StudentFields(BaseModel):
@@ -52,13 +52,13 @@ class StudentCreate(StudentFields):
     """A student to create. Keys that are none of these are ignored."""
 
 
-@all_optional
+@partial
 class StudentUpdate(StudentFields):
     """What to change about a student. What is missing or `null` stays as it is; other keys are ignored."""
 
 
-@as_stored
-class StudentRead(StudentFields, Identified):
+@lenient_response
+class StudentRead(StudentFields, DocumentResponse):
     """A student. What an older document lacks, or JSON cannot hold, is `null`."""
 
 
@@ -76,6 +76,6 @@ class StudentPage(BaseModel):
     total: Total
 
 
-@served_by_indexes(Student)
+@filters_from_indexes(Student)
 class StudentQuery(ListQuery):
     """Which students to list, and how."""

@@ -2,7 +2,7 @@ import httpx2
 import pytest
 from bson import DBRef, ObjectId
 
-from students_api.database import Database
+from students_api.mongodb.driver import Database
 from tests.conftest import JANE, NO_STUDENT
 
 COURSE = {"title": "Nanophotonics", "credits": 6}

@@ -2,8 +2,8 @@ import httpx2
 import pytest
 from bson import ObjectId
 
-from students_api import migrate
-from students_api.database import Database
+from students_api.mongodb.driver import Database
+from students_api.odm import migrations
 from tests.conftest import JANE, client_of
 
 
@@ -13,11 +13,11 @@ async def test_everybody_has_the_field_after_it_and_nobody_after_it_is_taken_bac
     old = {name: value for name, value in JANE.items() if name != "enrolled"}
     await students.insert_many([{"_id": jane, **old}, {"_id": joan, **JANE, "enrolled": False, "version": 3}])
     for _ in range(2):  # the second time there is nothing left to do
-        await migrate.run(real_database, backward=False, distance=0)
+        await migrations.run(real_database, backward=False, distance=0)
     async with client_of(real_database) as client:
         assert await stored(client, jane) == (True, '"1"')
         assert await stored(client, joan) == (False, '"3"')
-    await migrate.run(real_database, backward=True, distance=1)
+    await migrations.run(real_database, backward=True, distance=1)
     assert await students.count_documents({"enrolled": {"$exists": True}}) == 0
     async with client_of(real_database) as client:
         assert await stored(client, jane) == (None, '"2"')

@@ -3,7 +3,7 @@ from typing import Any
 import httpx2
 from bson import ObjectId
 
-from students_api.database import Database
+from students_api.mongodb.driver import Database
 from tests.conftest import JANE
 
 

@@ -2,7 +2,7 @@ import httpx2
 import pytest
 from bson import Decimal128
 
-from students_api.database import Database
+from students_api.mongodb.driver import Database
 from tests.conftest import JANE
 
 

@@ -1,8 +1,8 @@
 import httpx2
 import pytest
 
-from students_api.database import Database
-from students_api.indexes import missing_indexes
+from students_api.mongodb.driver import Database
+from students_api.odm.indexes import missing_indexes
 from students_api.students.student import Student
 from tests.conftest import JANE
 

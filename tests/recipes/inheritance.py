@@ -1,6 +1,6 @@
 import httpx2
 
-from students_api.database import Database
+from students_api.mongodb.driver import Database
 from tests.conftest import JANE
 
 THESIS = {"thesis": "Fashion in Nanophotonics"}

@@ -2,7 +2,7 @@ from datetime import datetime
 
 import httpx2
 
-from students_api.database import Database
+from students_api.mongodb.driver import Database
 from tests.conftest import JANE
 
 

@@ -1,0 +1,164 @@
+"""Limits: the size of a request, its timeouts, and how many requests use the database at once (a semaphore)."""
+
+import asyncio
+from http import HTTPStatus
+
+from fastapi import HTTPException, Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from students_api.http.problems import RETRY_AFTER_SECONDS, problem_response, unavailable_response
+
+BUSY = "The database has too much to do. Nothing was changed; try again soon."
+NOT_YET = "The database has not answered yet since the service started. Try again soon."
+
+READ_TIMEOUT_SECONDS = 10
+"""How long a client may take to send a request: its head and its body."""
+
+READ_TIMEOUT = f"The request was not complete within {READ_TIMEOUT_SECONDS} seconds."
+DISCONNECTED = "The request has broken off."
+TOO_LARGE = "The body has to be {} bytes at most."
+
+MARGIN_SECONDS = 0.25
+"""How much longer than its deadline a request may take, so that the driver's timeout comes first, and says more."""
+
+CHECK_SECONDS = 0.05
+"""How often the timeouts of all requests are checked."""
+
+SLOT_WAIT_SECONDS = 1
+"""How long a request waits for a slot of the concurrency limit."""
+
+CLOSE = {"Connection": "close"}
+
+LIMITED_REQUEST = "students_api.limited"
+"""The key of the ASGI scope under which a request's limits are."""
+
+
+class RequestLimitsMiddleware:
+    """Answers 413 for a body that is too large, 408 for one that stays incomplete, 503 for a missed deadline.
+
+    The deadline is the service's: waiting for the client, to send or to take an answer, does not count. The body is
+    counted while it streams in. The limits are settings, `app.state.settings`. A server can say when the first byte
+    came: `began` in the request's state, in seconds of the event loop's clock.
+
+    One timer checks all requests. Two for each would take as long as all other middleware.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+        self._requests = set[_LimitedRequest]()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the application with a `receive` and a `send` that keep the limits."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        settings = scope["app"].state.settings
+        if any(name == b"content-length" and int(value) > settings.max_body_bytes for name, value in scope["headers"]):
+            detail = TOO_LARGE.format(settings.max_body_bytes)
+            answer = problem_response(Request(scope), HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail, CLOSE)
+            await answer(scope, receive, send)
+            return
+        scope[LIMITED_REQUEST] = limited = _LimitedRequest(scope, receive, send)
+        self._watch(limited)
+        try:
+            async with limited.timeout:
+                await self.app(scope, limited.receive, limited.send)
+        except TimeoutError:
+            if not limited.timeout.expired():
+                raise
+            request = Request(scope)
+            answer = (
+                problem_response(request, HTTPStatus.REQUEST_TIMEOUT, READ_TIMEOUT, CLOSE)
+                if limited.is_reading
+                else unavailable_response(request)
+            )
+            await answer(scope, receive, send)
+        finally:
+            self._requests.discard(limited)
+            limited.release_slot()
+
+    def _watch(self, limited: "_LimitedRequest") -> None:
+        self._requests.add(limited)
+        if self._loop is not (loop := asyncio.get_running_loop()):
+            self._loop = loop
+            loop.call_later(CHECK_SECONDS, self._check_deadlines, loop)
+
+    def _check_deadlines(self, loop: asyncio.AbstractEventLoop) -> None:
+        now = loop.time()
+        late = {each for each in self._requests if each.deadline is not None and each.deadline <= now}
+        for each in late:
+            each.timeout.reschedule(now)
+        self._requests -= late
+        if self._requests:
+            loop.call_later(CHECK_SECONDS, self._check_deadlines, loop)
+        else:
+            self._loop = None
+
+
+class _LimitedRequest:
+    """A request whose `receive` and `send` keep the limits, and which may hold a slot of the concurrency limit."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._receive, self._send = receive, send
+        self._time = asyncio.get_running_loop().time
+        now = self._time()
+        self._read_deadline = scope.get("state", {}).get("began", now) + READ_TIMEOUT_SECONDS
+        settings = scope["app"].state.settings
+        self._max_bytes = self._left = settings.max_body_bytes
+        self._seconds = settings.deadline_seconds + MARGIN_SECONDS
+        self._is_complete = False
+        self._slots: asyncio.Semaphore | None = None
+        self.is_reading = False
+        self.deadline: float | None = now + self._seconds
+        """In seconds of the event loop's clock; `None` while the client takes the answer."""
+        self.timeout = asyncio.timeout(None)
+
+    async def receive(self) -> Message:
+        if self._is_complete:  # the application waits for the client to disconnect
+            return await self._receive()
+        self.deadline, self.is_reading = self._read_deadline, True
+        message = await self._receive()
+        self.deadline, self.is_reading = self._time() + self._seconds, False
+        if message["type"] == "http.disconnect":  # or the server has rejected the rest of the body
+            raise HTTPException(HTTPStatus.BAD_REQUEST, DISCONNECTED, CLOSE)
+        self._is_complete = not message.get("more_body", False)
+        self._left -= len(message.get("body", b""))
+        if self._left < 0:
+            raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, TOO_LARGE.format(self._max_bytes), CLOSE)
+        return message
+
+    async def send(self, message: Message) -> None:
+        self.release_slot()
+        self.deadline = None
+        if self.timeout.when() is not None and not self.timeout.expired():  # the timer has just rescheduled it
+            self.timeout.reschedule(None)
+        await self._send(message)
+
+    async def acquire_slot(self, slots: asyncio.Semaphore) -> None:
+        if slots.locked():
+            async with asyncio.timeout(SLOT_WAIT_SECONDS):
+                await slots.acquire()
+        else:
+            await slots.acquire()
+        self._slots = slots
+
+    def release_slot(self) -> None:
+        if self._slots is not None:
+            self._slots.release()
+            self._slots = None
+
+
+async def acquire_slot(request: Request) -> None:
+    """Wait for a slot of the concurrency limit: as many requests use the database as the pool has connections.
+
+    The slot is released when the response begins. Raises 503 where none is free in time, or MongoDB has not answered
+    since the start.
+    """
+    state = request.app.state
+    if not state.is_ready:
+        raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, NOT_YET, {"Retry-After": str(RETRY_AFTER_SECONDS)})
+    try:
+        await request.scope[LIMITED_REQUEST].acquire_slot(state.database_slots)
+    except TimeoutError as error:
+        raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, BUSY, {"Retry-After": str(SLOT_WAIT_SECONDS)}) from error

@@ -1,0 +1,106 @@
+"""Problem details (RFC 9457): the models and the messages of every error response."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Annotated, Any, Literal
+from urllib.parse import quote
+
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+
+from students_api.http.middleware import REQUEST_ID, request_id
+
+MEDIA_TYPE = "application/problem+json"
+UNAVAILABLE = "The database does not answer. Try again soon."
+UNKNOWN_OUTCOME = "The database does not answer. The change may have been made all the same: look before you repeat it."
+
+REJECTED_DOCUMENT = (
+    "The database does not take this document: it is too large, or breaks a rule that its operator has set"
+)
+
+DUPLICATE_VALUE = "Another has the same {}, which has to be different in each."
+
+REVISION_CHANGED = (
+    "Somebody else has changed it, or another has a value that has to be different in each. Get it and try again."
+)
+
+UNEXPECTED = "Something unforeseen happened. It is not your fault; the service's log has it under the request's id."
+RETRY_AFTER_SECONDS = 5
+
+
+class Problem(BaseModel):
+    """What went wrong (RFC 9457)."""
+
+    type: Annotated[str, Field(description="What kind of problem it is; `about:blank` where the status says it all.")]
+    title: Annotated[str, Field(description="The kind, in words.", examples=["Not Found"])]
+    status: Annotated[int, Field(description="The HTTP status of this answer.", examples=[404])]
+    detail: Annotated[
+        str, Field(description="What happened, for a person.", examples=["Student 5eb7cf5a86d9755df3a6c593 not found"])
+    ]
+    instance: Annotated[str, Field(description="The path that was asked for.", examples=["/students/"])]
+    request_id: Annotated[
+        str,
+        Field(
+            description="The request's id, which the service's log has too.",
+            examples=["b5a1a1a0c0f34c0f8a3c5d8e7f6a9b2c"],
+        ),
+    ]
+    outcome: Annotated[
+        Literal["unknown"] | None,
+        Field(description="There where a change may have been made all the same, after 503.", examples=["unknown"]),
+    ] = None
+
+
+class InvalidInput(BaseModel):
+    """One thing to change about a request."""
+
+    loc: Annotated[list[str | int], Field(description="Where it is.", examples=[["body", "gpa"]])]
+    msg: Annotated[str, Field(description="What is expected.", examples=["Input should be less than or equal to 4"])]
+    type: Annotated[str, Field(description="The rule that it breaks.", examples=["less_than_equal"])]
+
+
+class ValidationProblem(Problem):
+    """What is wrong with the request, item by item. It never repeats a value that was sent."""
+
+    errors: list[InvalidInput]
+
+
+def problem_responses(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
+    """The problems with which an operation can answer, for the `responses=` of a route."""
+    return {int(status): {"description": status.phrase, "content": {MEDIA_TYPE: {}}} for status in statuses}
+
+
+def validation_error(loc: tuple[str, ...], message: str, kind: str) -> RequestValidationError:
+    """The 422 to raise for a rule that no type expresses; `kind` is the error's `type`, as pydantic has such names."""
+    return RequestValidationError([{"loc": loc, "msg": message, "type": kind}])
+
+
+def unavailable_response(request: Request, *, no_write_performed: bool = False) -> JSONResponse:
+    """503: the database did not answer. The outcome of a write is unknown unless `no_write_performed` is certain."""
+    status, headers = HTTPStatus.SERVICE_UNAVAILABLE, {"Retry-After": str(RETRY_AFTER_SECONDS)}
+    if no_write_performed or request.method in {"GET", "HEAD"}:
+        return problem_response(request, status, UNAVAILABLE, headers)
+    return problem_response(request, status, UNKNOWN_OUTCOME, headers, outcome="unknown")
+
+
+def problem_response(
+    request: Request, status: HTTPStatus, detail: str, headers: Mapping[str, str] | None = None, **more: Any
+) -> JSONResponse:
+    """The response with a problem; `detail` is a sentence for a person, `more` are further members of the body."""
+    content = problem_body(status, detail, request.scope["path"], request_id.get()) | more
+    # The handler of unhandled exceptions runs outside of all middleware, so the id is added here.
+    return JSONResponse(content, status, {REQUEST_ID: request_id.get(), **(headers or {})}, MEDIA_TYPE)
+
+
+def problem_body(status: HTTPStatus, detail: str, path: str, request_id: str) -> dict[str, Any]:
+    """The members of a problem's body that all problems have."""
+    return {
+        "type": "about:blank",
+        "title": status.phrase,
+        "status": int(status),
+        "detail": detail,
+        "instance": quote(path),
+        "request_id": request_id,
+    }

@@ -1,0 +1,72 @@
+"""Optimistic locking: each document stores a version, which every change increments in the same atomic operation."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import uuid4
+
+from beanie import Document
+from bson import Binary, Decimal128
+
+from students_api.odm.encoding import BsonFilter
+
+VERSION_END = 2**63 - 1
+"""Every version is less: MongoDB's integers end here."""
+
+
+def version_of(stored: Any) -> int:
+    """The version of a document by its stored value: a whole number from 1 on, or 0 where it is none or missing."""
+    if isinstance(stored, Decimal128):
+        stored = stored.to_decimal()
+        stored = float("nan") if stored.is_nan() else stored
+    is_number = isinstance(stored, int | float | Decimal) and not isinstance(stored, bool)
+    return int(stored) if is_number and 1 <= stored < VERSION_END else 0
+
+
+def version_filter(versions: set[int]) -> BsonFilter:
+    """The filter that finds a document with one of these versions, as `version_of` reads them."""
+    each = [_version_between(one, one + 1) for one in sorted(versions) if one]
+    none = [{"$nor": [_version_between(1, VERSION_END)]}] if 0 in versions else []
+    return BsonFilter({"$or": [*each, *none]} if versions else MATCHES_NOTHING)
+
+
+def _version_between(start: int, end: int) -> dict[str, Any]:
+    # MongoDB compares an array by each of its elements; an array is no version.
+    return {"version": {"$gte": start, "$lt": end}, "version.0": {"$exists": False}}
+
+
+MATCHES_NOTHING: dict[str, Any] = {"version": {"$in": []}}
+
+CAN_INCREMENT = BsonFilter({"$or": [_version_between(0, VERSION_END), {"version": {"$exists": False}}]})
+"""The filter for documents whose version `$inc` can increment: a number, or none yet."""
+
+CANNOT_INCREMENT = BsonFilter({"$nor": [CAN_INCREMENT]})
+"""The filter for documents whose version is of another type, because another program stored it."""
+
+
+def with_version_increment(document: type[Document], update: Any) -> Any:
+    """The update, which also increments `version`, sets `updated_at`, and the revision where Beanie's are in use.
+
+    `update` has update operators, or is an aggregation pipeline. What it sets itself is kept; but of a document that is
+    saved whole, `version` and `updated_at` are older than the change.
+    """
+    stamps: dict[str, Any] = {"updated_at": datetime.now(UTC)}
+    if document.get_settings().use_revision:
+        stamps["revision_id"] = Binary.from_uuid(uuid4())
+    if isinstance(update, list):
+        incremented = {"$add": [{"$cond": [{"$isNumber": "$version"}, "$version", 0]}, 1]}
+        return [*update, {"$set": {"version": incremented, **stamps}}]
+    fields = update.get("$set", {})
+    if "_id" in fields:
+        fields = {key: value for key, value in fields.items() if key not in {"version", "updated_at"}}
+    fields = stamps | fields
+    # MongoDB refuses an update with two operators on one key.
+    taken = fields.keys() | {"version"}
+    others = {
+        operator: {key: value for key, value in values.items() if key not in taken}
+        for operator, values in update.items()
+        if operator != "$set"
+    }
+    if "version" not in fields:
+        others["$inc"] = {**others.get("$inc", {}), "version": 1}
+    return {"$set": fields, **{operator: values for operator, values in others.items() if values}}
