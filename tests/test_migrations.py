@@ -145,18 +145,22 @@ async def test_the_first_change_of_an_adopted_document_makes_it_version_1(real_d
     assert document["version"] == 1
 
 
-async def test_what_is_pending_is_said_at_start_in_one_line(
+async def said_at_start(database: Database, caplog: pytest.LogCaptureFixture) -> list[str]:
+    caplog.clear()
+    async with client_of(database):
+        pass
+    return [record.getMessage() for record in caplog.records if "ending migrations" in record.getMessage()]
+
+
+async def test_what_is_pending_is_said_at_start_in_one_line_but_not_of_an_empty_database(
     real_database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with client_of(real_database):
-        pass
-    (line,) = [record.getMessage() for record in caplog.records if "ending migrations" in record.getMessage()]
+    assert await said_at_start(real_database, caplog) == []
+    await fill(real_database)
+    (line,) = await said_at_start(real_database, caplog)
     assert line == f"Pending migrations: {ADOPTION}. Run `students-api migrate`."
-    caplog.clear()
     await migrations.run(real_database, backward=False, distance=0)
-    async with client_of(real_database):
-        pass
-    assert not [record for record in caplog.records if "ending migrations" in record.getMessage()]
+    assert await said_at_start(real_database, caplog) == []
 
 
 async def test_the_service_works_on_a_collection_that_was_not_migrated(real_database: Database) -> None:

@@ -15,7 +15,7 @@ from beanie import Document, View, init_beanie
 from fastapi import FastAPI
 
 from students_api.mongodb.client import connect
-from students_api.mongodb.driver import Database, time_limit
+from students_api.mongodb.driver import Database, collection_of, time_limit
 from students_api.mongodb.errors import (
     OperationFailure,
     PyMongoError,
@@ -78,7 +78,7 @@ async def connect_with_retry(app: FastAPI, models: Models) -> AsyncIterator[None
     async def initialize() -> None:
         database = app.state.database
         await init_database(database, models)
-        if pending := await migrations.pending(database):
+        if (pending := await migrations.pending(database)) and await _has_documents(models):
             logger.warning("Pending migrations: %s. Run `students-api migrate`.", ", ".join(pending))
         app.state.is_ready = True
 
@@ -131,6 +131,14 @@ async def init_database(database: Database, models: Models) -> None:
         logger.warning(
             "An index that the documents declare cannot be built, and lists that need it are slow: %s", message
         )
+
+
+async def _has_documents(models: Models) -> bool:
+    """Whether anything is stored: in an empty database there is nothing to migrate yet."""
+    for document in documents_in(models):
+        if await collection_of(document).find_one({}, {"_id": True}):
+            return True
+    return False
 
 
 @contextmanager
