@@ -18,6 +18,7 @@ from students_api.http.middleware import HeadMiddleware, OptionalSlashMiddleware
 from students_api.http.problems import problem_responses
 from students_api.mongodb.deployment import open_deployment
 from students_api.mongodb.driver import Database
+from students_api.odm.documents import resolve_links
 from students_api.operations import health
 from students_api.operations.access_log import AccessLogMiddleware, Meter
 from students_api.operations.lifespan import connect_with_retry, drain, observability, stop_with_parent
@@ -38,6 +39,8 @@ MODELS: list[type[Document | View]] = [
     *(view for each in RESOURCES for view in each.views),
 ]
 """What Beanie initializes: the documents of all resources, and views of them."""
+
+resolve_links(MODELS)
 
 COMMON_ERRORS = (HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.SERVICE_UNAVAILABLE)
 """The problems with which every operation can answer."""

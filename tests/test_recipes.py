@@ -52,6 +52,7 @@ LINES = {
     "inheritance": 26,
     "a-migration": 21,
     "a-link": 20,
+    "links-both-ways": 8,
 }
 """How many lines of the project each recipe may change."""
 

@@ -1,5 +1,7 @@
 """The base of this service's Beanie documents: what each stores beside its own fields, and how one is changed."""
 
+import sys
+from collections.abc import Iterable
 from copy import deepcopy
 from datetime import UTC, datetime
 from inspect import get_annotations
@@ -194,6 +196,20 @@ class SoftDeletedDocument(StoredDocument, DocumentWithSoftDelete):
         """Delete for good; Beanie's own does not find a document that is soft-deleted."""
         kwargs.pop("skip_actions", None)
         return await type(self).find_many_in_all({"_id": self.id}).delete(*args, **kwargs)
+
+
+def resolve_links(documents: Iterable[type[BaseModel]]) -> None:
+    """Complete the models that name one of the documents in a forward reference, such as `Link["Course"]`.
+
+    So documents can link to each other: a module imports the other one under `TYPE_CHECKING` alone. The models are
+    looked for in the documents' modules, whose fields, requests and responses are there.
+    """
+    names = {document.__name__: document for document in documents}
+    for module in dict.fromkeys(document.__module__ for document in names.values()):
+        for model in [*vars(sys.modules[module]).values()]:
+            is_own = isinstance(model, type) and issubclass(model, BaseModel) and model.__module__ == module
+            if is_own and not model.__pydantic_complete__:
+                model.model_rebuild(_types_namespace=names)
 
 
 class _NoFields(BaseModel):
