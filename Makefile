@@ -5,6 +5,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 ON_ALL_CORES := -n auto --dist loadfile
 
+# A shell may have it set, as images of containers do. The tests start Python hundreds of times: each of them would
+# compile the project anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 install: .venv/installed
 
 run: .venv/installed
