@@ -1,4 +1,4 @@
-"""Each recipe of docs/extending.md is applied to a copy of the project, and keeps what it promises there."""
+"""The recipes of docs/extending.md are applied to copies of the project, and keep what they promise there."""
 
 import os
 import re
@@ -20,6 +20,14 @@ BUILT_ON = {base for recipe in RECIPES.values() for base in recipe.after}
 LAST = {name: recipe for name, recipe in RECIPES.items() if name not in BUILT_ON}
 """The recipes that no other builds on; in the copies of these the others are as well."""
 
+TOGETHER = [
+    ("a-filter", "an-index", "a-rule", "an-aggregation", "a-migration", "links-both-ways"),
+    ("a-hook", "a-unique-field", "a-view", "soft-delete"),
+    ("a-rule-over-several-fields", "saved-changes", "inheritance"),
+]
+"""The recipes that are tested in one copy: in the first the service changes a student in one operation, in the second
+it reads the student before that for the sake of a hook, and in the third for that of a rule."""
+
 IGNORED = [line.rstrip("/") for line in (PROJECT / ".gitignore").read_text().splitlines()]
 NOT_COPIED = shutil.ignore_patterns(".git", *IGNORED)
 """What is no part of the project: what a run or a build leaves, and the virtual environment."""
@@ -27,7 +35,6 @@ NOT_COPIED = shutil.ignore_patterns(".git", *IGNORED)
 ABOUT_DOCUMENTS = [
     f"tests/test_{name}.py"
     for name in (
-        "documents",
         "indexes",
         "plans",
         "resources",
@@ -35,7 +42,7 @@ ABOUT_DOCUMENTS = [
         "students",
     )
 ]
-"""The files in which it makes most difference what a document declares; the others are for `make test-recipes`."""
+"""The files in which it makes most difference what a student declares; the others are for `make test-recipes`."""
 
 LINES = {
     "a-field": 1,
@@ -161,29 +168,73 @@ def run(copy: Path, *arguments: str) -> str:
     return done.stdout
 
 
+def own_tests(copy: Path) -> list[str]:
+    """Those of the recipes that are applied to the copy."""
+    return [str(path.relative_to(copy)) for path in (copy / "tests").glob("test_recipe_*.py")]
+
+
+def apply_together(names: tuple[str, ...], copy: Path) -> None:
+    """Apply each to the project as it is, and merge: of lines that several change, such as an import, all are kept."""
+    for name in names:
+        recipe, alone = RECIPES[name], copy.with_name(name)
+        shutil.copytree(PROJECT, alone, ignore=NOT_COPIED)
+        apply(recipe, alone)
+        for path in {path for step in (*recipe.after, name) for path in changed(RECIPES[step].patch)}:
+            merged, base = copy / path, PROJECT / path
+            if base.exists():
+                subprocess.run(["git", "merge-file", "-q", "--union", merged, base, alone / path], check=True)
+            else:
+                merged.parent.mkdir(exist_ok=True)
+                shutil.copy(alone / path, merged)
+        for tests in own_tests(alone):
+            shutil.copy(alone / tests, copy / tests)
+        shutil.rmtree(alone)
+
+
+def run_tests(copy: Path, *arguments: str) -> str:
+    """What pytest prints of tests on a real MongoDB in the copy, all of whose code is the copy's."""
+    program = "import students_api, tests; print(students_api.__file__, tests.__file__)"
+    assert run(copy, "-c", program).count(str(copy)) == 2
+    return run(copy, "-m", "pytest", "-q", *arguments)
+
+
+def test_every_recipe_is_tested_in_one_copy() -> None:
+    assert sorted(name for names in TOGETHER for name in names) == sorted(LAST)
+
+
+@pytest.mark.mongod
+@pytest.mark.slow
+@pytest.mark.parametrize("names", TOGETHER, ids=" ".join)
+def test_with_several_recipes_their_own_tests_and_those_about_documents_pass_on_a_real_mongod(
+    names: tuple[str, ...], copy: Path, mongod_program: Path
+) -> None:
+    """But for the slow ones. On Beanie 2, the recipes' own tests."""
+    assert mongod_program.exists()
+    apply_together(names, copy)
+    about_documents = ABOUT_DOCUMENTS if ON_MOTOR else []
+    printed = run_tests(copy, *QUICK, "-m", "mongod and not slow", *own_tests(copy), *about_documents)
+    assert int(re.findall(r"(\d+) passed", printed)[-1]) >= (200 if ON_MOTOR else len(names))
+
+
 @pytest.mark.mongod
 @pytest.mark.slow
 @pytest.mark.parametrize("recipe", LAST.values(), ids=LAST)
 def test_with_a_recipe_its_own_tests_and_all_others_pass_on_a_real_mongod(
     recipe: Recipe, copy: Path, mongod_program: Path, pytestconfig: pytest.Config
 ) -> None:
-    """But for what is slow or not about documents, which `--whole` brings in. On Beanie 2, the recipe's own tests."""
+    """All others with `--whole`."""
     assert mongod_program.exists()
     apply(recipe, copy)
-    program = "import students_api, tests; print(students_api.__file__, tests.__file__)"
-    assert run(copy, "-c", program).count(str(copy)) == 2
-    own = [f"tests/test_recipe_{RECIPES[name].tests.name}" for name in (*recipe.after, recipe.name)]
-    quick = [*QUICK, "-m", "mongod and not slow", *own, *(ABOUT_DOCUMENTS if ON_MOTOR else [])]
-    chosen = WHOLE if pytestconfig.getoption("whole") else quick
-    printed = run(copy, "-m", "pytest", "-q", *chosen)
-    assert int(re.findall(r"(\d+) passed", printed)[-1]) >= (200 if ON_MOTOR else 1)
+    chosen = WHOLE if pytestconfig.getoption("whole") else [*QUICK, "-m", "mongod", *own_tests(copy)]
+    assert " passed" in run_tests(copy, *chosen)
 
 
 @pytest.mark.slow
 def test_with_a_second_resource_the_contracts_tests_pass_for_it_in_memory_too(copy: Path) -> None:
     apply(RECIPES["a-second-resource"], copy)
     contract = [str(path) for path in (copy / "tests").glob("test_*.py") if "resource: Resource" in path.read_text()]
-    printed = run(copy, "-m", "pytest", *QUICK, "-v", "-m", "not mongod and not slow", *contract)
+    of_a_resource = ("-m", "not mongod and not slow", "-k", "mongomock and (students or courses)")
+    printed = run(copy, "-m", "pytest", *QUICK, "-v", *of_a_resource, *contract)
     for resource in ("students", "courses"):
         assert len(re.findall(rf"{resource}\S*\] PASSED", printed)) > 50
 

@@ -3,13 +3,14 @@ import pytest
 from bson import Decimal128
 
 from students_api.mongodb.driver import Database
-from tests.conftest import JANE
+from tests.conftest import JANE, STORED_JANE
 
 
 @pytest.mark.mongod
 async def test_each_course_is_summarized(real_client: httpx2.AsyncClient, real_database: Database) -> None:
     students = [("Physics", 2), ("Maths", Decimal128("3")), ("Physics", 4), ("Arts", "many"), (None, 1)]
-    await real_database["students"].insert_many([JANE | {"course": course, "gpa": gpa} for course, gpa in students])
+    documents = [STORED_JANE | {"course": course, "gpa": gpa} for course, gpa in students]
+    await real_database["students"].insert_many(documents)
     answer = await real_client.get("/students/courses")
     assert (answer.status_code, answer.json()) == (
         200,
