@@ -72,14 +72,19 @@ async def shared_database(mongodb_url: str) -> AsyncIterator[Database]:
         yield database
 
 
+async def emptied(database: Database) -> Database:
+    """The database, with nothing in its collections."""
+    stored = {"type": "collection", "name": {"$not": {"$regex": "^system\\."}}}
+    for name in await database.list_collection_names(filter=stored):
+        # Which takes less time than to drop it and to build its indexes again.
+        await database[name].delete_many({})
+    return database
+
+
 @pytest.fixture
 async def real_database(shared_database: Database) -> Database:
     """An empty database on a real mongod."""
-    stored = {"type": "collection", "name": {"$not": {"$regex": "^system\\."}}}
-    for name in await shared_database.list_collection_names(filter=stored):
-        # Which takes less time than to drop it and to build its indexes again.
-        await shared_database[name].delete_many({})
-    return shared_database
+    return await emptied(shared_database)
 
 
 def in_memory() -> Database:
@@ -97,10 +102,16 @@ def in_memory() -> Database:
     return cast("Database", database)
 
 
-@pytest.fixture
-def mock_database() -> Database:
-    """An empty database in memory."""
+@pytest.fixture(scope="session")
+def shared_mock_database() -> Database:
+    """The database in memory that the tests share; take `mock_database`."""
     return in_memory()
+
+
+@pytest.fixture
+async def mock_database(shared_mock_database: Database) -> Database:
+    """An empty database in memory."""
+    return await emptied(shared_mock_database)
 
 
 @pytest.fixture(params=["mongomock", pytest.param("mongod", marks=pytest.mark.mongod)])
@@ -138,22 +149,33 @@ async def shared_client(shared_database: Database) -> AsyncIterator[httpx2.Async
         yield client
 
 
-@pytest.fixture
-async def real_client(shared_client: httpx2.AsyncClient, real_database: Database) -> httpx2.AsyncClient:
-    """A client of the application on an empty database of a real mongod."""
-    # As the application's start did: another test may have bound the documents elsewhere, or dropped an index.
-    await init_beanie(real_database, document_models=[*MODELS], skip_indexes=True)
+@pytest.fixture(scope="session")
+async def shared_mock_client(shared_mock_database: Database) -> AsyncIterator[httpx2.AsyncClient]:
+    """The same in memory; take `mock_client`."""
+    async with client_of(shared_mock_database) as client:
+        yield client
+
+
+async def begin_anew(database: Database) -> None:
+    """As the application's start did: another test may have bound the documents elsewhere, or dropped an index."""
+    await init_beanie(database, document_models=[*MODELS], skip_indexes=True)
     for document in documents_in(MODELS):
         if await missing_indexes(document):
             await create_indexes(document)
+
+
+@pytest.fixture
+async def real_client(shared_client: httpx2.AsyncClient, real_database: Database) -> httpx2.AsyncClient:
+    """A client of the application on an empty database of a real mongod."""
+    await begin_anew(real_database)
     return shared_client
 
 
 @pytest.fixture
-async def mock_client(mock_database: Database) -> AsyncIterator[httpx2.AsyncClient]:
+async def mock_client(shared_mock_client: httpx2.AsyncClient, mock_database: Database) -> httpx2.AsyncClient:
     """A client of the application on an empty database in memory."""
-    async with client_of(mock_database) as client:
-        yield client
+    await begin_anew(mock_database)
+    return shared_mock_client
 
 
 @pytest.fixture
