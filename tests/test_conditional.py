@@ -198,7 +198,7 @@ async def test_without_a_condition_a_write_goes_through(
 async def test_of_writers_at_once_exactly_one_wins_each_round_and_no_update_is_lost(
     real_client: httpx2.AsyncClient,
 ) -> None:
-    writers, rounds = 8, 500
+    writers, rounds = 8, 100
     created = await real_client.post("/students/", json=JANE | {"name": "-"})
     path, tag = created.headers["Location"], created.headers["ETag"]
     for number in range(rounds):
