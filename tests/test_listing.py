@@ -302,7 +302,7 @@ async def test_null_and_missing_are_the_same_place_in_every_order_and_under_ever
 ) -> None:
     chance = random.Random(1)
     documents = []
-    for _ in range(60):
+    for _ in range(30):
         document: dict[str, Any] = {"_id": ObjectId(), **STORED_JANE}
         for name, values in (("name", "ab"), ("course", "AB"), ("gpa", [1, 2])):
             document[name] = chance.choice([None, *values])
