@@ -17,9 +17,10 @@ run: .venv/installed
 test: .venv/installed
 	$(BIN)/python -m pytest $(ON_ALL_CORES)
 
-# The tests on a real MongoDB once more, with Beanie 2 and PyMongo Async in the place of Beanie 1.30 and Motor.
+# The tests on a real MongoDB once more, with Beanie 2 and PyMongo Async in the place of Beanie 1.30 and Motor; but for
+# those that have nothing to do with either.
 test-beanie2: .venv/installed .beanie2/installed
-	PYTHONPATH='$(CURDIR)/.beanie2' $(BIN)/python -m pytest -m mongod $(ON_ALL_CORES)
+	PYTHONPATH='$(CURDIR)/.beanie2' $(BIN)/python -m pytest -m 'mongod and not any_driver' $(ON_ALL_CORES)
 
 # The whole suite on a real MongoDB with each recipe of docs/extending.md; takes about 45 minutes.
 test-recipes: .venv/installed

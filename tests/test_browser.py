@@ -12,7 +12,7 @@ from playwright.async_api import Locator, Page, Request, async_playwright
 from tests.conftest import JANE, cannot_run
 from tests.service import Service
 
-pytestmark = [pytest.mark.browser, pytest.mark.mongod, pytest.mark.slow]
+pytestmark = [pytest.mark.any_driver, pytest.mark.browser, pytest.mark.mongod, pytest.mark.slow]
 
 TITLES = [f"{verb} a student" for verb in ("Create", "Get", "Update", "Patch", "Delete")] + ["List students"]
 

@@ -139,6 +139,7 @@ def test_a_setting_that_cannot_be_used_exits_with_3_and_names_it(
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.any_driver
 @pytest.mark.mongod
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", ["1", "2"])
@@ -169,6 +170,7 @@ async def test_what_mongodb_refuses_is_one_line(
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.any_driver
 @pytest.mark.mongod
 @pytest.mark.slow
 def test_workers_that_do_not_start_exit_with_3(tmp_path: Path, mongodb_url: str) -> None:

@@ -17,7 +17,7 @@ from students_api.mongodb.driver import Database
 from tests.conftest import JANE, cannot_run
 from tests.service import MAX_KIB, Service, environment
 
-pytestmark = [pytest.mark.mongod, pytest.mark.slow]
+pytestmark = [pytest.mark.any_driver, pytest.mark.mongod, pytest.mark.slow]
 
 CLIENTS = Path(__file__).parent / "clients"
 PYTHON_GENERATOR = "openapi-python-client==0.29.1"

@@ -18,7 +18,7 @@ from students_api.mongodb.local_mongod import LocalMongod, find_mongod
 from students_api.settings import StartUpError
 from tests.service import environment, free_port, mongods, wait_for
 
-pytestmark = [pytest.mark.mongod, pytest.mark.slow]
+pytestmark = [pytest.mark.any_driver, pytest.mark.mongod, pytest.mark.slow]
 
 HOLDER = """
 import sys

@@ -216,6 +216,7 @@ def test_with_several_recipes_their_own_tests_and_those_about_documents_pass_on_
     assert int(re.findall(r"(\d+) passed", printed)[-1]) >= (200 if ON_MOTOR else len(names))
 
 
+@pytest.mark.any_driver
 @pytest.mark.mongod
 @pytest.mark.slow
 @pytest.mark.parametrize("recipe", LAST.values(), ids=LAST)

@@ -124,6 +124,7 @@ def test_two_services_on_one_data_folder_share_a_mongod_and_the_second_takes_it_
     assert mongods(tmp_path / DATA) == []
 
 
+@pytest.mark.any_driver
 def test_several_workers_share_a_mongod_and_stop_together(
     start_service: Callable[..., Service], tmp_path: Path
 ) -> None:
@@ -148,6 +149,7 @@ def cores(worker: int) -> frozenset[frozenset[int]]:
     return frozenset(frozenset(os.sched_getaffinity(int(task.name))) for task in Path(f"/proc/{worker}/task").iterdir())
 
 
+@pytest.mark.any_driver
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity") or (os.cpu_count() or 1) < 2, reason="needs Linux and 2 cores")
 def test_as_many_workers_as_cores_have_one_each_and_the_successor_of_one_has_it_too(
     start_service: Callable[..., Service], mongodb_url: str
@@ -174,6 +176,7 @@ def test_as_many_workers_as_cores_have_one_each_and_the_successor_of_one_has_it_
         assert {os.sched_getscheduler(worker) for worker in workers(free)} == {os.SCHED_BATCH}
 
 
+@pytest.mark.any_driver
 @pytest.mark.parametrize("arguments", [("--workers", "2"), ("--reload",)], ids=str)
 def test_nothing_is_left_of_it_when_the_parent_of_its_workers_is_killed(
     start_service: Callable[..., Service], tmp_path: Path, arguments: tuple[str, ...]
@@ -184,6 +187,7 @@ def test_nothing_is_left_of_it_when_the_parent_of_its_workers_is_killed(
     wait_for(lambda: not mongods(tmp_path / DATA) and is_free(service.port))
 
 
+@pytest.mark.any_driver
 def test_it_starts_again_when_a_source_file_changes_and_keeps_its_mongod(
     start_service: Callable[..., Service], tmp_path: Path
 ) -> None:
@@ -197,6 +201,7 @@ def test_it_starts_again_when_a_source_file_changes_and_keeps_its_mongod(
     assert service.stop() == 0
 
 
+@pytest.mark.any_driver
 def test_uvicorn_starts_it_as_the_tutorials_users_do(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "uvicorn", "students_api.main:app", "--reload"]
     with Service(tmp_path, [], {}, command) as service:
@@ -208,6 +213,7 @@ def test_uvicorn_starts_it_as_the_tutorials_users_do(tmp_path: Path) -> None:
         wait_for(lambda: not mongods(tmp_path / DATA))
 
 
+@pytest.mark.any_driver
 def test_a_url_starts_no_mongod(start_service: Callable[..., Service], tmp_path: Path, mongodb_url: str) -> None:
     service = start_service(MONGODB_URL=mongodb_url)
     assert service.is_ready()
@@ -215,6 +221,7 @@ def test_a_url_starts_no_mongod(start_service: Callable[..., Service], tmp_path:
     assert service.stop() == 0
 
 
+@pytest.mark.any_driver
 def test_a_mistyped_setting_is_pointed_out(start_service: Callable[..., Service], mongodb_url: str) -> None:
     service = start_service(MONGODB_URL=mongodb_url, STUDENTS_API_POOLSIZE="7")
     assert "STUDENTS_API_POOLSIZE is no setting; is it mistyped?" in service.log.read_text()
