@@ -1,4 +1,4 @@
-"""What an operator can set, each by an environment variable."""
+"""The settings of the service, each an environment variable."""
 
 import os
 from importlib.util import find_spec
@@ -17,14 +17,14 @@ class StartUpError(Exception):
 
 
 def variable(field: str) -> str:
-    """The name of the environment variable that sets a field. Where MongoDB is has the tutorial's names."""
+    """The environment variable of a field. Those of MongoDB have the names of the tutorial."""
     return field.upper() if field.startswith("mongodb_") else f"{PREFIX}{field}".upper()
 
 
-def _with_the_extra(wanted: bool) -> bool:  # noqa: FBT001  # pydantic passes it so
+def _with_the_extra(wanted: bool) -> bool:  # noqa: FBT001  # pydantic passes it by position
     if wanted and not all(find_spec(f"opentelemetry.{name}") for name in ("exporter", "instrumentation", "sdk")):
-        words = "it needs the extra `telemetry`: pip install 'students-api[telemetry]'"
-        raise PydanticCustomError("missing_extra", words)
+        message = "it needs the extra `telemetry`: pip install 'students-api[telemetry]'"
+        raise PydanticCustomError("missing_extra", message)
     return wanted
 
 
@@ -53,7 +53,12 @@ class Settings(BaseSettings):
         Field(description="The local MongoDB's program. Not set: the package of the extra `embedded`, or `PATH`."),
     ] = None
     pool_size: Annotated[
-        int, Field(ge=1, le=1000, description="Connections to MongoDB, and threads that use them, a process.")
+        int,
+        Field(
+            ge=1,
+            le=1000,
+            description="Connections in the pool of each process, threads to use them, requests at once.",
+        ),
     ] = 32
     allow_weak_writes: Annotated[
         bool,
@@ -63,12 +68,23 @@ class Settings(BaseSettings):
         ),
     ] = False
     deadline_seconds: Annotated[
-        float, Field(ge=0.1, le=600, description="How long a request may take, and each operation of the database.")
+        float,
+        Field(
+            ge=0.1,
+            le=600,
+            description="The deadline of a request, and the timeout of each operation of the database, in seconds.",
+        ),
     ] = 10
-    max_body_bytes: Annotated[int, Field(ge=1, le=2**24, description="How large the body of a request may be.")] = 2**16
+    max_body_bytes: Annotated[
+        int, Field(ge=1, le=2**24, description="The size of a request's body at most, in bytes.")
+    ] = 2**16
     stop_delay_seconds: Annotated[
         float,
-        Field(ge=0, le=600, description="How long the service goes on answering after SIGTERM, while not ready."),
+        Field(
+            ge=0,
+            le=600,
+            description="How long the service drains after SIGTERM, in seconds: it is not ready, but answers.",
+        ),
     ] = 3
     log_format: Annotated[
         Literal["console", "json"], Field(description="How `students-api serve` logs: for a person, or for a program.")
@@ -85,7 +101,7 @@ class Settings(BaseSettings):
 
     @classmethod
     def read(cls) -> Self:
-        """The settings that the environment makes. Raises `StartUpError` where it has one that cannot be used."""
+        """Read the settings from the environment. Raises `StartUpError` where one is invalid."""
         try:
             return cls()
         except ValidationError as error:
@@ -94,6 +110,6 @@ class Settings(BaseSettings):
 
     @classmethod
     def unknown_variables(cls) -> list[str]:
-        """The variables in the environment that look like a setting and are none: most likely mistyped."""
+        """Environment variables that look like a setting and are none, most likely mistyped."""
         known = {variable(field) for field in cls.model_fields}
         return sorted(name for name in os.environ if name.upper().startswith(PREFIX) and name.upper() not in known)

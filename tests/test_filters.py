@@ -120,7 +120,7 @@ def test_every_indexed_field_is_a_filter_of_its_own_type() -> None:
     assert schema["year"] == {
         "type": "array", "maxItems": 20, "title": "Year", "examples": [[2]], "default": None,
         "items": {"type": "integer", "minimum": -(2**63), "exclusiveMaximum": 2**63},
-        "description": "The year of study. Only those equal to this, or to any of several.",
+        "description": "Only those whose `year` equals this; given several times, any of them. The year of study.",
     }  # fmt: skip
     assert schema["born__gte"]["format"] == "date-time"
 

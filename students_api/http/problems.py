@@ -31,38 +31,55 @@ RETRY_AFTER_SECONDS = 5
 
 
 class Problem(BaseModel):
-    """What went wrong (RFC 9457)."""
+    """Problem details (RFC 9457): what went wrong."""
 
-    type: Annotated[str, Field(description="What kind of problem it is; `about:blank` where the status says it all.")]
-    title: Annotated[str, Field(description="The kind, in words.", examples=["Not Found"])]
-    status: Annotated[int, Field(description="The HTTP status of this answer.", examples=[404])]
-    detail: Annotated[
-        str, Field(description="What happened, for a person.", examples=["Student 5eb7cf5a86d9755df3a6c593 not found"])
+    type: Annotated[
+        str, Field(description="The type of the problem; `about:blank` where the status says all there is.")
     ]
-    instance: Annotated[str, Field(description="The path that was asked for.", examples=["/students/"])]
+    title: Annotated[str, Field(description="The status in words.", examples=["Not Found"])]
+    status: Annotated[int, Field(description="The HTTP status of the response.", examples=[404])]
+    detail: Annotated[
+        str,
+        Field(
+            description="A sentence for a person: what happened, and what to do.",
+            examples=["Student 5eb7cf5a86d9755df3a6c593 not found"],
+        ),
+    ]
+    instance: Annotated[str, Field(description="The path of the request.", examples=["/students/"])]
     request_id: Annotated[
         str,
         Field(
-            description="The request's id, which the service's log has too.",
+            description="The request's id, which is also in the service's log.",
             examples=["b5a1a1a0c0f34c0f8a3c5d8e7f6a9b2c"],
         ),
     ]
     outcome: Annotated[
         Literal["unknown"] | None,
-        Field(description="There where a change may have been made all the same, after 503.", examples=["unknown"]),
+        Field(
+            description="With a 503 of a write that may have been made all the same; else missing.",
+            examples=["unknown"],
+        ),
     ] = None
 
 
 class InvalidInput(BaseModel):
-    """One thing to change about a request."""
+    """One error in a request."""
 
-    loc: Annotated[list[str | int], Field(description="Where it is.", examples=[["body", "gpa"]])]
-    msg: Annotated[str, Field(description="What is expected.", examples=["Input should be less than or equal to 4"])]
-    type: Annotated[str, Field(description="The rule that it breaks.", examples=["less_than_equal"])]
+    loc: Annotated[
+        list[str | int],
+        Field(
+            description="Where the error is: the part of the request, then the path within it.",
+            examples=[["body", "gpa"]],
+        ),
+    ]
+    msg: Annotated[
+        str, Field(description="What is expected there.", examples=["Input should be less than or equal to 4"])
+    ]
+    type: Annotated[str, Field(description="The name of the rule that is broken.", examples=["less_than_equal"])]
 
 
 class ValidationProblem(Problem):
-    """What is wrong with the request, item by item. It never repeats a value that was sent."""
+    """The errors in a request, one by one. A value that was sent is never repeated."""
 
     errors: list[InvalidInput]
 

@@ -167,13 +167,13 @@ class HttpProtocol(HttpToolsProtocol):
         self.head_bytes += len(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Count the bytes of the head; a trailer field, behind the body, is dropped."""
+        """Count the bytes of the head; a trailer field, after the body, is dropped."""
         if self.in_head:
             super().on_header(name, value)
             self.head_bytes += len(name) + len(value) + len(": \r\n")
 
     def on_headers_complete(self) -> None:
-        """Validate the head, and pass over `Upgrade`; while draining, this request is the connection's last."""
+        """Validate the head, and ignore `Upgrade`; while draining, this request is the connection's last."""
         if self.head_bytes > MAX_HEAD_BYTES:
             self.parser_error = TOO_LARGE
             raise ValueError(HEAD_TOO_LARGE)

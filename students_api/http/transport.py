@@ -8,7 +8,7 @@ LINGER_SECONDS = 2
 
 
 class Connection(Protocol):
-    """What the transport asks of the protocol: whether a whole request was received, to go on reading, and its loop."""
+    """What the transport uses of its protocol: whether the request is complete, its flow control and its event loop."""
 
     is_complete: bool
     flow: Any
@@ -34,7 +34,7 @@ class LingeringTransport:
         return self._closing or self._transport.is_closing()
 
     def close(self) -> None:
-        """Close it; while a request comes in only for writing, and then as soon as the client has taken the answer."""
+        """Close it; while a request comes in, only for writing until the client has taken the response."""
         if self._protocol.is_complete or self._transport.is_closing() or not self._transport.can_write_eof():
             self._transport.close()
         elif not self._closing:

@@ -1,4 +1,4 @@
-"""A local MongoDB without set-up: for trying the service out, for development and for tests.
+"""A local mongod without set-up: for trying the service out, for development and for tests.
 
 One mongod a data folder, a replica set of one node (so that transactions and change streams work), on loopback only.
 Any number of processes can use the folder at once. The one that holds the folder's lock runs mongod and starts it again
@@ -69,7 +69,7 @@ def find_mongod(setting: Path | None) -> Path:
 
 
 class LocalMongod:
-    """The mongod of a data folder, run by this process or by another one that uses the folder too.
+    """The mongod of a data folder, run by this process or by another that uses the same folder.
 
     As a context manager it gives the URL of a mongod that takes writes. Entering and leaving block, for about two
     seconds each, and each object is entered once.
@@ -160,7 +160,7 @@ class LocalMongod:
                     pause = min(2 * pause, RETRY_SECONDS)
 
     def _run(self) -> None:
-        """Run mongod until it ends or `stop` is called."""
+        """Run mongod until it ends, or this object is told to stop."""
         self._stop_predecessor()
         port = self._choose_port()
         with self.log.open("wb") as log:
@@ -218,7 +218,7 @@ class LocalMongod:
     def _choose_port(self) -> int:
         """The port of the last run, so that clients of this mongod find it again; any other where that stays taken.
 
-        A mongod that ends gives its lock away a moment before its port.
+        A mongod that ends releases its lock a moment before its port.
         """
         last, deadline = self._read_port(), time.monotonic() + PORT_SECONDS
         while last and time.monotonic() < deadline:

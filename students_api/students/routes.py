@@ -35,24 +35,24 @@ router = APIRouter(prefix="/students", tags=["students"], route_class=ResourceRo
 
 @router.post("/", **CREATE, summary="Create a student", response_model=StudentRead)
 async def create_student(student: StudentCreate, request: Request) -> Response:
-    """Stores a new student and answers it with the id that the server made. An id in the body is ignored."""
+    """Creates a student and returns it with the id that the server made. An `id` in the body is ignored."""
     stored = await Student.from_request(student).insert()
     return created_response(stored, StudentRead, request, router)
 
 
 @router.get("/", **LIST, summary="List students", response_model=StudentPage)
 async def list_students(query: Annotated[StudentQuery, Query()], request: Request) -> Response:
-    """Answers the students that match every filter, a page at a time; past the last one the list is empty.
+    """Returns the students that match every filter, a page at a time; after the last one the list is empty.
 
-    The next page is the same request with `cursor` set to the page's `next_cursor`; the header `Link` has it too. A
-    walk by cursor shows each student that is there all along exactly once, whatever is created and deleted meanwhile.
+    For the next page send the same request with `cursor` set to the page's `next_cursor`, or follow the header `Link`.
+    Keyset pagination shows each student that is there all along exactly once, whatever is created or deleted by then.
     """
     return await query.page_response(request, Student, StudentPage)
 
 
 @router.get("/{id}", **GET, summary="Get a student", response_model=StudentRead)
 async def get_student(student_id: PathId, request: Request) -> Response:
-    """Answers the student with this id."""
+    """Returns the student with this id."""
     student = await Student.find_one(Student.id == student_id, projection_model=StudentRead)
     if student is None:
         raise not_found(Student, student_id)
@@ -61,10 +61,10 @@ async def get_student(student_id: PathId, request: Request) -> Response:
 
 @router.put("/{id}", **UPDATE, summary="Update a student", response_model=StudentRead)
 async def update_student(student_id: PathId, update: StudentUpdate, request: Request) -> Response:
-    """Changes the fields given, all of them or none, and answers the student after the change.
+    """Updates the fields given, all of them or none, and returns the student after the update.
 
-    Fields that are missing or `null` stay as they are. An empty object changes nothing. With `If-Match` the change is
-    made only if nobody else has changed the student since its `ETag` was read.
+    Fields that are missing or `null` stay as they are. An empty object changes nothing. With `If-Match` the update is
+    made only if nobody has changed the student since you read its `ETag`.
     """
     values = update.model_dump(exclude_none=True)
     student = await Student.update_one(
@@ -83,15 +83,15 @@ async def update_student(student_id: PathId, update: StudentUpdate, request: Req
     openapi_extra=extra_media_type(MERGE_PATCH, StudentUpdate),
 )
 async def patch_student(student_id: PathId, update: StudentUpdate, request: Request) -> Response:
-    """Does what an update by PUT does, and takes `application/merge-patch+json` as well.
+    """Does what PUT does, and takes `application/merge-patch+json` as well.
 
-    Other than in RFC 7396, a field that is `null` stays as it is: every student has all fields.
+    Unlike in RFC 7396, a field that is `null` stays as it is: every student has all fields.
     """
     return await update_student(student_id, update, request)
 
 
 @router.delete("/{id}", **DELETE, summary="Delete a student")
 async def delete_student(student_id: PathId, request: Request) -> None:
-    """Deletes the student with this id, for good; with `If-Match`, only if nobody has changed it."""
+    """Deletes the student with this id for good; with `If-Match`, only if nobody has changed it."""
     if not await Student.delete_one(Student.id == student_id, *if_match(request)):
         raise await not_found_or_precondition_failed(Student, student_id)

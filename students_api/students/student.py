@@ -20,7 +20,9 @@ class StudentFields(BaseModel):
     email: Annotated[
         EmailAddress,
         Indexed(),
-        Field(description="Where to write to. Several students may share one.", examples=["jdoe@example.com"]),
+        Field(
+            description="The student's e-mail address. Several students may share one.", examples=["jdoe@example.com"]
+        ),
     ]
     course: Annotated[
         Text,
@@ -49,21 +51,21 @@ class Student(StoredDocument, StudentFields):
 
 
 class StudentCreate(StudentFields):
-    """A student to create. Keys that are none of these are ignored."""
+    """A student to create. Other keys are ignored."""
 
 
 @partial
 class StudentUpdate(StudentFields):
-    """What to change about a student. What is missing or `null` stays as it is; other keys are ignored."""
+    """The fields of a student to update. A field that is missing or `null` stays as it is; other keys are ignored."""
 
 
 @lenient_response
 class StudentRead(StudentFields, DocumentResponse):
-    """A student. What an older document lacks, or JSON cannot hold, is `null`."""
+    """A student. A field that the stored document lacks, or that JSON cannot hold, is `null`."""
 
 
 class StudentItem(StudentRead):
-    """A student in a list, with the keys that `fields` asks for, or all of them."""
+    """A student in a list, with the keys that `fields` names, or all of them."""
 
     model_config = ConfigDict(json_schema_serialization_defaults_required=False)
 
@@ -78,4 +80,4 @@ class StudentPage(BaseModel):
 
 @filters_from_indexes(Student)
 class StudentQuery(ListQuery):
-    """Which students to list, and how."""
+    """The query parameters of the list of students."""

@@ -47,6 +47,6 @@ def decode(cursor: str, fingerprint: bytes, order: Order) -> KeysetPosition:
 
 
 def with_checksum(data: bytes, fingerprint: bytes) -> str:
-    """The data behind its checksum, as Base64 for URLs."""
+    """The checksum and the data, as Base64 for URLs."""
     checksum = hashlib.sha256(hashlib.sha256(fingerprint).digest() + data).digest()[:CHECKSUM_BYTES]
     return urlsafe_b64encode(checksum + data).decode().rstrip("=")

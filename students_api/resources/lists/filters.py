@@ -24,7 +24,7 @@ Query = TypeVar("Query", bound=ListQuery)
 MAX_VALUES = 20
 """How many values a filter by one field takes."""
 
-RANGE_OPERATORS = {"gt": "greater than", "gte": "of at least", "lt": "less than", "lte": "of at most"}
+RANGE_OPERATORS = {"gt": "greater than", "gte": "at least", "lt": "less than", "lte": "at most"}
 RANGE_TYPES = (int, float, Decimal, date)  # a datetime is a date
 
 TEXT_FORMATS = {None, "email", "uri"}
@@ -87,7 +87,7 @@ def filters_from_indexes(document: type[Document]) -> Callable[[type[Query]], ty
 
 
 def _sort(orders: Mapping[str, Order]) -> Any:
-    description = "The sort order, `-` for descending; `id` ends every order, in the direction of the key before it."
+    description = "The sort order, `-` for descending; `id` is its last key, in the direction of the key before it."
     # Names for the values in generated clients, which would number them.
     names = [
         "_".join(key.removeprefix("-").upper() + "_DESCENDING" * key.startswith("-") for key in order.split(","))
@@ -102,7 +102,7 @@ def _sort(orders: Mapping[str, Order]) -> Any:
 def _fields(names: list[str]) -> Any:
     choice = "|".join(names)
     kind = Annotated[str, Field(pattern=f"^({choice})(,({choice}))*$")]
-    description = "Only these keys of each, separated by commas; `id` always comes along."
+    description = "Only these keys of each document, separated by commas; `id` is always among them."
     return _optional(kind, "fields", description, ",".join(names[1:3]))
 
 
@@ -110,9 +110,7 @@ def _text_search(indexes: Iterable[Index]) -> dict[str, Any]:
     for index in indexes:
         if fields := [key for key, kind in index.keys if kind == TEXT]:
             kind = Annotated[str, Field(min_length=1, max_length=200, pattern=r"[^\W_]")]
-            description = (
-                f"Words that are to be found, all of them, in {' or '.join(fields)}; one at least as a whole word."
-            )
+            description = f"Text search in {' or '.join(fields)}, for all of these words; one at least as a whole word."
             return {"q": _optional(kind, "q", description, "jane")}
     return {}
 
@@ -147,7 +145,12 @@ def _filters(name: str, field: FieldInfo) -> Iterator[tuple[str, str, Any]]:
     yield (
         name,
         "$in",
-        _optional(values, name, f"{description} Only those equal to this, or to any of several.", [example]),
+        _optional(
+            values,
+            name,
+            f"Only those whose `{name}` equals this; given several times, any of them. {description}",
+            [example],
+        ),
     )
     bare = _unwrapped(field.annotation)
     if isinstance(bare, type) and issubclass(bare, RANGE_TYPES) and not issubclass(bare, bool | Enum):
@@ -156,7 +159,7 @@ def _filters(name: str, field: FieldInfo) -> Iterator[tuple[str, str, Any]]:
             yield (
                 parameter,
                 f"${suffix}",
-                _optional(value, parameter, f"{description} Only those {relation} this.", example),
+                _optional(value, parameter, f"Only those whose `{name}` is {relation} this. {description}", example),
             )
 
 

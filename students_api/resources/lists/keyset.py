@@ -1,4 +1,4 @@
-"""Keyset pagination: a page begins behind the sort keys of the last document, by a range of an index, not an offset."""
+"""Keyset pagination: a page begins after the sort keys of the last document, by a range of an index, not an offset."""
 
 import math
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ import bson
 from bson import Decimal128, ObjectId
 
 Order: TypeAlias = Sequence[tuple[str, int]]
-"""The keys of a total order, each with its direction: 1 or -1."""
+"""The sort keys of an order without ties, each with its direction: 1 or -1."""
 
 NAN = math.nan
 
@@ -28,14 +28,14 @@ COMPARABLE_TYPES: list[tuple[tuple[type, ...], Any]] = [
 
 
 class KeysetPosition(NamedTuple):
-    """A place in a list: behind the document with these values of the sort keys, and `skip` documents further."""
+    """A place in a list: after the document with these values of the sort keys, and `skip` documents further."""
 
     values: list[Any] | None = None
     skip: int = 0
 
 
 def conditions_after(values: Sequence[Any], order: Order) -> list[dict[str, Any]]:
-    """Filters that find, in this order, all documents behind these values. Each is one range of the order's index."""
+    """Filters that find, in this order, all documents after these values. Each is one range of the order's index."""
     conditions = []
     for depth, (key, direction) in reversed(list(enumerate(order))):
         same = {key: {"$eq": value} for (key, _), value in zip(order, values[:depth], strict=False)}
@@ -44,7 +44,7 @@ def conditions_after(values: Sequence[Any], order: Order) -> list[dict[str, Any]
 
 
 def _beyond(key: str, direction: int, value: Any) -> dict[str, Any]:
-    """The filter for what is behind the value in MongoDB's order, of whatever type.
+    """The filter for what comes after the value in MongoDB's order, of whatever type.
 
     MongoDB's comparisons find values of one type only; their negations find those of all other types as well.
     """

@@ -30,13 +30,13 @@ ATTRIBUTE_PREFIX = "by_"
 
 NextCursor = Annotated[
     str | None,
-    Field(description="Where the next page begins: the parameter `cursor`. `null` on the last page.", examples=[None]),
+    Field(description="The parameter `cursor` of the next page; `null` on the last page.", examples=[None]),
 ]
 """A page's key `next_cursor`."""
 
 Total = Annotated[
     int | SkipJsonSchema[None],
-    Field(default_factory=omitted, description="How many match the filters; with `count=true`.", examples=[1]),
+    Field(default_factory=omitted, description="How many match the filters, with `count=true`.", examples=[1]),
 ]
 """A page's key `total`."""
 
@@ -57,18 +57,16 @@ class ListQuery(BaseModel):
     orders: ClassVar[dict[str, Order]]
     filters: ClassVar[dict[str, tuple[str, str]]]  # of each parameter the key in MongoDB and the operator
 
-    limit: Annotated[int, Field(ge=1, le=1000, description="How many at most.", examples=[50])] = 1000
-    skip: Annotated[
-        int, Field(ge=0, le=10_000, description="How many to pass over; not with `cursor`.", examples=[100])
-    ] = 0
+    limit: Annotated[int, Field(ge=1, le=1000, description="How many to return at most.", examples=[50])] = 1000
+    skip: Annotated[int, Field(ge=0, le=10_000, description="How many to skip; not with `cursor`.", examples=[100])] = 0
     cursor: str = Field(
         default_factory=omitted,
         pattern="^[A-Za-z0-9_-]+$",
-        description="Where the last page ended: its `next_cursor`, with the same filters and the same `sort`.",
+        description="The `next_cursor` of the page before, with the same filters and the same `sort`.",
         examples=["0KpWQp0wM1HdDCBUIAAAAAR2YWx1ZXMAFwAAAAcwAGofjiucPU5fYHGCkwAQc2tpcAAAAAAAAA"],
     )
     count: Annotated[
-        bool, Field(description="Whether to tell as `total` how many the filters find.", examples=[True])
+        bool, Field(description="Whether to return as `total` how many match the filters.", examples=[True])
     ] = False
 
     @model_validator(mode="after")
@@ -148,7 +146,7 @@ class ListQuery(BaseModel):
         return [document.find(*matching, each, **options) for each in ranges] or [document.find(*matching, **options)]
 
     def _can_sort_merge(self, matching: list[BsonFilter]) -> bool:
-        """Whether MongoDB merges the ranges behind the position in the sort order (the plan stage SORT_MERGE).
+        """Whether MongoDB merges the ranges after the position in the sort order (the plan stage SORT_MERGE).
 
         It merges fetched documents, among which a missing value is less than null, though an index holds both as one:
         so not where a range is equal to null. Ranges of several values, and of a text search, it sorts in memory.
@@ -181,7 +179,7 @@ class ListQuery(BaseModel):
         return Page(documents, next_cursor, total)
 
     async def _next_position(self, document: type[Document], documents: list[dict[str, Any]]) -> KeysetPosition:
-        """The position behind the page: behind its last document with comparable sort keys, then `skip`."""
+        """The position after the page: after its last document with comparable sort keys, then `skip`."""
         for further, last in enumerate(reversed(documents)):
             values = [last.get(key) for key, _ in self.order]
             if all(map(is_comparable, values)) and await self._is_stored_verbatim(document, last, values):
