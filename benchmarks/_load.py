@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pymongo import MongoClient
+from pymongo.errors import OperationFailure, PyMongoError
 
-from students_api.mongodb.errors import OperationFailure, PyMongoError
 from students_api.mongodb.local_mongod import LAUNCHER, find_mongod
 from students_api.mongodb.replica_set import REPLICA_SET, admin_command
 from tests.service import Service, free_port, wait_for

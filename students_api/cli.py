@@ -57,7 +57,9 @@ def students_api(
 @contextmanager
 def _starting() -> Iterator["Settings"]:
     """Yields the settings. An error that keeps the service from starting becomes a line on stderr and exit code 3."""
-    from students_api.mongodb.errors import PyMongoError, failure_message
+    from pymongo.errors import PyMongoError
+
+    from students_api.mongodb.errors import failure_message
     from students_api.settings import Settings, StartUpError
 
     try:
@@ -80,6 +82,7 @@ def serve(
 ) -> None:
     """Run the service, with a local MongoDB of its own where MONGODB_URL is not set."""
     import uvicorn
+    from pymongo.errors import PyMongoError
     from uvicorn.config import STARTUP_FAILURE
     from uvicorn.supervisors import Multiprocess
 
@@ -87,7 +90,7 @@ def serve(
     from students_api.main import MODELS, logger
     from students_api.mongodb.client import open_database
     from students_api.mongodb.deployment import mongodb_url
-    from students_api.mongodb.errors import PyMongoError, failure_message, is_unavailable
+    from students_api.mongodb.errors import failure_message, is_unavailable
     from students_api.operations.lifespan import init_database
     from students_api.operations.logs import logging_config
     from students_api.operations.workers import PinnedWorkers, use_batch_scheduling
@@ -175,10 +178,12 @@ def openapi() -> None:
 @app.command()
 def check() -> None:
     """Look at the settings, the database and every stored document; exit code 1 if anything is wrong."""
+    from pymongo.errors import PyMongoError
+
     from students_api.main import MODELS
     from students_api.mongodb.client import connect
     from students_api.mongodb.deployment import open_deployment
-    from students_api.mongodb.errors import PyMongoError, failure_message
+    from students_api.mongodb.errors import failure_message
     from students_api.operations.check import Finding, check_database, check_settings
     from students_api.operations.lifespan import documents_in
     from students_api.settings import Settings, StartUpError

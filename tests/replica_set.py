@@ -12,7 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
-from students_api.mongodb.errors import OperationFailure, PyMongoError
+from pymongo.errors import OperationFailure, PyMongoError
+
 from students_api.mongodb.local_mongod import LAUNCHER
 from students_api.mongodb.replica_set import HOST, REPLICA_SET, admin_command
 from tests.service import free_port, wait_for

@@ -12,11 +12,12 @@ from beanie.migrations.runner import MigrationNode
 from beanie.operators import Set
 from pydantic import ValidationError
 from pymongo import ReadPreference, _csot
+from pymongo.errors import OperationFailure
 
 from students_api.main import MODELS
 from students_api.mongodb.client import connect, open_database
 from students_api.mongodb.driver import ON_MOTOR, Database, time_limit
-from students_api.mongodb.errors import OperationFailure, error_message
+from students_api.mongodb.errors import error_message
 from students_api.odm import migrations
 from students_api.operations import lifespan
 from students_api.settings import Settings, StartUpError

@@ -13,10 +13,10 @@ from beanie import Indexed, PydanticObjectId, init_beanie
 from bson import ObjectId
 from pydantic import BaseModel, Field, HttpUrl, ValidationError
 from pymongo import IndexModel
+from pymongo.errors import DuplicateKeyError
 
 from students_api.main import create_app
 from students_api.mongodb.driver import Database, cursor_of
-from students_api.mongodb.errors import DuplicateKeyError
 from students_api.odm.documents import StoredDocument
 from students_api.odm.indexes import create_indexes
 from students_api.odm.queries import fetch_raw

@@ -7,6 +7,7 @@ from beanie.exceptions import RevisionIdWasChanged
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pymongo.errors import DuplicateKeyError, PyMongoError
 from starlette.exceptions import HTTPException
 from starlette.routing import Match, Mount
 
@@ -19,14 +20,7 @@ from students_api.http.problems import (
     unavailable_response,
     validation_error,
 )
-from students_api.mongodb.errors import (
-    DuplicateKeyError,
-    PyMongoError,
-    error_message,
-    is_rejected_document,
-    is_unavailable,
-    no_write_performed,
-)
+from students_api.mongodb.errors import error_message, is_rejected_document, is_unavailable, no_write_performed
 from students_api.odm.hooks import InvalidDocument
 
 logger = logging.getLogger("students_api")

@@ -6,11 +6,11 @@ from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import unquote_plus
 
-from pymongo.errors import ConfigurationError, InvalidURI
+from pymongo.errors import ConfigurationError, InvalidURI, OperationFailure
 from pymongo.server_api import ServerApi
 
 from students_api.mongodb.driver import AsyncMongoClient, Client, Database, close_client, time_limit
-from students_api.mongodb.errors import OperationFailure, error_message, is_auth_error, is_unavailable
+from students_api.mongodb.errors import error_message, is_auth_error, is_unavailable
 from students_api.settings import Settings, StartUpError
 
 # An option in MONGODB_URL overrides its default. Writes are acknowledged by a majority of the nodes, on disk; reads see

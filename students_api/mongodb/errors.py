@@ -7,25 +7,12 @@ import re
 
 from pymongo.errors import (
     ConnectionFailure,
-    DuplicateKeyError,
     ExecutionTimeout,
     OperationFailure,
     PyMongoError,
     ServerSelectionTimeoutError,
     WriteConcernError,
 )
-
-__all__ = [
-    "DuplicateKeyError",
-    "OperationFailure",
-    "PyMongoError",
-    "error_message",
-    "failure_message",
-    "is_auth_error",
-    "is_rejected_document",
-    "is_unavailable",
-    "no_write_performed",
-]
 
 AUTH_ERROR_CODES = {13, 18, 391, 8000}
 """Unauthorized, AuthenticationFailed, ReauthenticationRequired, and Atlas's own for all of these."""

@@ -21,7 +21,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import IO
 
-from students_api.mongodb.errors import PyMongoError
+from pymongo.errors import PyMongoError
+
 from students_api.mongodb.replica_set import HOST, REPLICA_SET, configure_single_node, is_writable_primary
 from students_api.settings import StartUpError
 

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from pymongo import MongoClient
+from pymongo.errors import OperationFailure, PyMongoError
 
-from students_api.mongodb.errors import NOT_YET_INITIALIZED, OperationFailure, PyMongoError
+from students_api.mongodb.errors import NOT_YET_INITIALIZED
 
 HOST = "127.0.0.1"
 REPLICA_SET = "rs0"

@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 from beanie import Document
 from beanie.odm.utils.typing import get_index_attributes
 from pymongo import IndexModel
+from pymongo.errors import OperationFailure
 
 from students_api.mongodb.driver import collection_of
-from students_api.mongodb.errors import INDEX_CONFLICT_CODES, OperationFailure, error_message
+from students_api.mongodb.errors import INDEX_CONFLICT_CODES, error_message
 
 TEXT = "text"
 

@@ -13,17 +13,11 @@ from typing import Any
 
 from beanie import Document, View, init_beanie
 from fastapi import FastAPI
+from pymongo.errors import OperationFailure, PyMongoError
 
 from students_api.mongodb.client import connect
 from students_api.mongodb.driver import Database, collection_of, time_limit
-from students_api.mongodb.errors import (
-    OperationFailure,
-    PyMongoError,
-    error_message,
-    failure_message,
-    is_auth_error,
-    is_unavailable,
-)
+from students_api.mongodb.errors import error_message, failure_message, is_auth_error, is_unavailable
 from students_api.odm import migrations
 from students_api.odm.indexes import create_indexes
 from students_api.operations.access_log import Meter

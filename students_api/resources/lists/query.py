@@ -13,9 +13,10 @@ from fastapi import HTTPException, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError
+from pymongo.errors import OperationFailure
 
 from students_api.http.problems import validation_error
-from students_api.mongodb.errors import INDEX_NOT_FOUND, OperationFailure
+from students_api.mongodb.errors import INDEX_NOT_FOUND
 from students_api.odm.encoding import BsonFilter, to_bson_filter
 from students_api.odm.queries import count, fetch_raw
 from students_api.resources.lists import cursors
