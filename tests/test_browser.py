@@ -2,12 +2,12 @@
 
 import re
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import httpx2
 import pytest
-from playwright.async_api import Locator, Page, Request, async_playwright
+from playwright.async_api import Browser, Locator, Page, Request, async_playwright
 
 from tests.conftest import JANE, cannot_run
 from tests.service import Service
@@ -36,23 +36,38 @@ class Visit:
         return [url for url in self.requests if not url.startswith((service.url, "data:", "blob:"))]
 
 
-@pytest.fixture
-async def visit() -> AsyncIterator[Visit]:
+@pytest.fixture(scope="module")
+def service(mongodb_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """One for all: each test has students of its own."""
+    settings = {"MONGODB_URL": mongodb_url, "MONGODB_DATABASE": "browser"}
+    with Service(tmp_path_factory.mktemp("browser"), (), settings) as service:
+        service.wait_until_ready()
+        yield service
+
+
+@pytest.fixture(scope="module")
+async def browser() -> AsyncIterator[Browser]:
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if chromium is None:
         cannot_run("the browser tests need Chromium: `apt-get install chromium`")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", *QUIET])
-        page = await browser.new_page(viewport={"width": 1280, "height": 1800})
-        page.set_default_timeout(20_000)
-        yield Visit(page)
+        yield browser
         await browser.close()
 
 
+@pytest.fixture
+async def visit(browser: Browser) -> AsyncIterator[Visit]:
+    """A page in a window that remembers nothing of another test's."""
+    async with await browser.new_context(viewport={"width": 1280, "height": 1800}) as window:
+        page = await window.new_page()
+        page.set_default_timeout(20_000)
+        yield Visit(page)
+
+
 async def test_a_person_creates_a_student_in_swagger_ui(
-    start_service: Callable[..., Service], visit: Visit, tmp_path: Path, pytestconfig: pytest.Config
+    service: Service, visit: Visit, tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:
-    service = start_service()
     page = visit.page
     await page.goto(f"{service.url}/")
     assert page.url == f"{service.url}/docs"
@@ -71,8 +86,7 @@ async def test_a_person_creates_a_student_in_swagger_ui(
     assert visit.complaints == []
 
 
-async def test_redoc_shows_every_operation(start_service: Callable[..., Service], visit: Visit) -> None:
-    service = start_service()
+async def test_redoc_shows_every_operation(service: Service, visit: Visit) -> None:
     await visit.page.goto(f"{service.url}/redoc")
     for title in TITLES:
         await visit.page.get_by_role("heading", name=re.compile(f"{title}$")).wait_for()
@@ -106,9 +120,8 @@ async def execute(operation: Locator, status: int) -> str:
 
 
 async def test_a_person_follows_the_pages_of_a_filtered_list_in_swagger_ui(
-    start_service: Callable[..., Service], visit: Visit, tmp_path: Path, pytestconfig: pytest.Config
+    service: Service, visit: Visit, tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:
-    service = start_service()
     for number in range(3):
         httpx2.post(f"{service.url}/students/", json=JANE | {"name": f"Student {number}", "course": "Physics"})
     httpx2.post(f"{service.url}/students/", json=JANE)
@@ -134,9 +147,8 @@ async def test_a_person_follows_the_pages_of_a_filtered_list_in_swagger_ui(
 
 
 async def test_a_person_updates_a_student_with_if_match_in_swagger_ui(
-    start_service: Callable[..., Service], visit: Visit, tmp_path: Path, pytestconfig: pytest.Config
+    service: Service, visit: Visit, tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:
-    service = start_service()
     student = httpx2.post(f"{service.url}/students/", json=JANE).json()
     httpx2.put(f"{service.url}/students/{student['id']}", json={"name": "Jane Roe"})
     page = visit.page
