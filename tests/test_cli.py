@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -144,9 +145,8 @@ def test_a_setting_that_cannot_be_used_exits_with_3_and_names_it(
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_port_that_is_taken_exits_with_3(tmp_path: Path, mongodb_url: str, workers: str) -> None:
-    with Service(tmp_path, [], {"MONGODB_URL": mongodb_url}) as service:
-        service.wait_until_ready()
-        taken = ("serve", "--port", str(service.port), "--workers", workers)
+    with socket.create_server(("127.0.0.1", free_port())) as other:
+        taken = ("serve", "--port", str(other.getsockname()[1]), "--workers", workers)
         assert run(*taken, cwd=tmp_path, MONGODB_URL=mongodb_url).returncode == 3
 
 
