@@ -28,7 +28,7 @@ APP = "students_api.main:app"
 WRONG = 1
 NOT_STARTED = 3
 
-METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+METRICS_FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 """The variable of the folder in which workers keep their metrics. prometheus-client reads it at its import."""
 
 app = typer.Typer(
@@ -55,17 +55,17 @@ def students_api(
 
 
 @contextmanager
-def _starting() -> Iterator["Settings"]:
+def _settings_or_exit() -> Iterator["Settings"]:
     """Yields the settings. An error that keeps the service from starting becomes a line on stderr and exit code 3."""
     from pymongo.errors import PyMongoError
 
-    from students_api.mongodb.errors import failure_message
+    from students_api.mongodb.errors import operator_message
     from students_api.settings import Settings, StartUpError
 
     try:
         yield Settings.read()
     except (StartUpError, PyMongoError) as error:
-        message = failure_message(error) if isinstance(error, PyMongoError) else error
+        message = operator_message(error) if isinstance(error, PyMongoError) else error
         typer.echo(f"students-api: {message}", err=True)
         raise typer.Exit(NOT_STARTED) from error
 
@@ -90,13 +90,13 @@ def serve(
     from students_api.main import MODELS, logger
     from students_api.mongodb.client import open_database
     from students_api.mongodb.deployment import mongodb_url
-    from students_api.mongodb.errors import failure_message, is_unavailable
+    from students_api.mongodb.errors import is_unavailable, operator_message
     from students_api.operations.lifespan import init_database
     from students_api.operations.logs import logging_config
     from students_api.operations.workers import PinnedWorkers, use_batch_scheduling
 
     if reload and workers > 1:
-        raise typer.BadParameter("it takes one worker", param_hint="--reload")
+        raise typer.BadParameter("works with one worker only", param_hint="--reload")
     # uvicorn repeats the signal after its graceful shutdown, which by default ends this process before its mongod.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
 
@@ -107,17 +107,17 @@ def serve(
             except PyMongoError as error:
                 if not is_unavailable(error):
                     raise
-                logger.warning("%s The service starts all the same, and keeps trying.", failure_message(error))
+                logger.warning("%s The service starts anyway, and retries.", operator_message(error))
 
-    with _starting() as settings, ExitStack() as stack:
+    with _settings_or_exit() as settings, ExitStack() as stack:
         log = logging_config(settings.log_format, settings.log_level)
         logging.config.dictConfig(log)  # as uvicorn does, but the local MongoDB starts before that
         url = stack.enter_context(mongodb_url(settings))
         # Before uvicorn, which logs an unusable database with a stack trace, once for each worker.
         asyncio.run(try_database(url))
-        if settings.metrics and workers > 1 and METRICS_FOLDER not in os.environ:
+        if settings.metrics and workers > 1 and METRICS_FOLDER_VARIABLE not in os.environ:
             prefix = "students-api-metrics-"
-            os.environ[METRICS_FOLDER] = stack.enter_context(tempfile.TemporaryDirectory(prefix=prefix))
+            os.environ[METRICS_FOLDER_VARIABLE] = stack.enter_context(tempfile.TemporaryDirectory(prefix=prefix))
         options: dict[str, Any] = {
             "host": host,
             "port": port,
@@ -125,7 +125,7 @@ def serve(
             "reload": reload,
             "http": "students_api.http.protocol:HttpProtocol",  # by its name: workers import it, a supervisor never
             "ws": "none",
-            # By then each request is answered: its read timeout or its deadline is over.
+            # Long enough for a request's read timeout, then its deadline.
             "timeout_graceful_shutdown": math.ceil(READ_TIMEOUT_SECONDS + settings.deadline_seconds) + 1,
             "log_config": log,
             "access_log": False,  # the service has its own
@@ -145,11 +145,11 @@ def serve(
 
 @app.command()
 def migrate(
-    backward: Annotated[bool, typer.Option("--backward", help="Take migrations back instead.")] = False,
-    distance: Annotated[int, typer.Option(min=0, help="How many migrations; 0 is all of them.")] = 0,
-    status: Annotated[bool, typer.Option("--status", help="Only say which have run and which are pending.")] = False,
+    backward: Annotated[bool, typer.Option("--backward", help="Roll migrations back instead.")] = False,
+    distance: Annotated[int, typer.Option(min=0, help="How many migrations to run; 0 is all of them.")] = 0,
+    status: Annotated[bool, typer.Option("--status", help="Only show which have run and which are pending.")] = False,
 ) -> None:
-    """Bring the stored documents to the form that this version of the service writes."""
+    """Run the migrations: bring stored documents to the form that this version writes."""
     from students_api.mongodb.client import connect
     from students_api.mongodb.deployment import open_deployment
     from students_api.odm import migrations
@@ -163,7 +163,7 @@ def migrate(
             for name in migrations.names():
                 typer.echo(f"{'pending' if name in pending else 'applied'}  {name}")
 
-    with _starting() as settings:
+    with _settings_or_exit() as settings:
         asyncio.run(run())
 
 
@@ -177,13 +177,13 @@ def openapi() -> None:
 
 @app.command()
 def check() -> None:
-    """Look at the settings, the database and every stored document; exit code 1 if anything is wrong."""
+    """Check the settings, the database and every stored document; exit code 1 if anything is wrong."""
     from pymongo.errors import PyMongoError
 
     from students_api.main import MODELS
     from students_api.mongodb.client import connect
     from students_api.mongodb.deployment import open_deployment
-    from students_api.mongodb.errors import failure_message
+    from students_api.mongodb.errors import operator_message
     from students_api.operations.check import Finding, check_database, check_settings
     from students_api.operations.lifespan import documents_in
     from students_api.settings import Settings, StartUpError
@@ -204,7 +204,7 @@ def check() -> None:
         except StartUpError as error:
             yield Finding(False, f"connection: {error}")
         except PyMongoError as error:
-            yield Finding(False, f"connection: {failure_message(error)}")
+            yield Finding(False, f"connection: {operator_message(error)}")
 
     async def report() -> bool:
         ok = True

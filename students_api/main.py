@@ -21,7 +21,7 @@ from students_api.mongodb.driver import Database
 from students_api.odm.documents import resolve_links
 from students_api.operations import health
 from students_api.operations.access_log import AccessLogMiddleware, Meter
-from students_api.operations.lifespan import connect_with_retry, drain, observability, stop_with_parent
+from students_api.operations.lifespan import drain, init_database_with_retry, observability, stop_with_parent
 from students_api.resources.openapi import extend_openapi
 from students_api.resources.routing import Resource, include_resource
 from students_api.settings import Settings
@@ -35,8 +35,8 @@ RESOURCES = [
 ]
 
 MODELS: list[type[Document | View]] = [
-    *(document for each in RESOURCES for document in each.documents),
-    *(view for each in RESOURCES for view in each.views),
+    *(document for resource in RESOURCES for document in resource.documents),
+    *(view for resource in RESOURCES for view in resource.views),
 ]
 """What Beanie initializes: the documents of all resources, and views of them."""
 
@@ -72,9 +72,12 @@ def create_app(
         state.stopping = asyncio.Event()
         state.is_ready = False
         for name in Settings.unknown_variables():
-            logger.warning("%s is no setting; is it mistyped?", name)
+            logger.warning("%s is not a setting; is it mistyped?", name)
         with observability(app, meters) as listeners:
-            async with open_deployment(state.settings, listeners) as state.database, connect_with_retry(app, MODELS):
+            async with (
+                open_deployment(state.settings, listeners) as state.database,
+                init_database_with_retry(app, MODELS),
+            ):
                 stop_with_parent()
                 with drain(state.stopping, state.settings.stop_delay_seconds):
                     yield {"stopping": state.stopping}
@@ -85,7 +88,7 @@ def create_app(
         summary="A REST API for student records.",
         description=DESCRIPTION,
         license_info={"name": "MIT", "identifier": "MIT"},
-        openapi_tags=[{"name": each.router.tags[0], "description": each.description} for each in RESOURCES],
+        openapi_tags=[{"name": resource.router.tags[0], "description": resource.description} for resource in RESOURCES],
         generate_unique_id_function=lambda route: route.name,
         docs_url=None,
         redoc_url=None,
@@ -101,7 +104,7 @@ def create_app(
         },
     )
     app.state.settings = settings or Settings.model_construct()  # the defaults, until the application starts
-    app.add_middleware(OptionalSlashMiddleware, collections=frozenset(each.router.prefix for each in RESOURCES))
+    app.add_middleware(OptionalSlashMiddleware, collections=frozenset(resource.router.prefix for resource in RESOURCES))
     app.add_middleware(RequestLimitsMiddleware)
     app.add_middleware(AccessLogMiddleware, meters=meters)
     app.add_middleware(HeadMiddleware)
@@ -111,7 +114,7 @@ def create_app(
         include_resource(app, resource.router, problem_responses(*COMMON_ERRORS))
     app.include_router(health.router)
     documentation.add_documentation(app)
-    extend_openapi(app, {str(each.router.tags[0]): each.documents[0] for each in RESOURCES})
+    extend_openapi(app, {str(resource.router.tags[0]): resource.documents[0] for resource in RESOURCES})
     return app
 
 

@@ -21,7 +21,7 @@ def variable(field: str) -> str:
     return field.upper() if field.startswith("mongodb_") else f"{PREFIX}{field}".upper()
 
 
-def _with_the_extra(wanted: bool) -> bool:  # noqa: FBT001  # pydantic passes it by position
+def _require_telemetry_extra(wanted: bool) -> bool:  # noqa: FBT001  # pydantic passes it by position
     if wanted and not all(find_spec(f"opentelemetry.{name}") for name in ("exporter", "instrumentation", "sdk")):
         message = "it needs the extra `telemetry`: pip install 'students-api[telemetry]'"
         raise PydanticCustomError("missing_extra", message)
@@ -57,15 +57,12 @@ class Settings(BaseSettings):
         Field(
             ge=1,
             le=1000,
-            description="Connections in the pool of each process, threads to use them, requests at once.",
+            description="Size of each process's connection pool, thread pool and concurrency limit.",
         ),
     ] = 32
     allow_weak_writes: Annotated[
         bool,
-        Field(
-            description="Take a MONGODB_URL that acknowledges writes which a failure of one node can undo, "
-            "or does not repeat those that a failure interrupts."
-        ),
+        Field(description="Accept a MONGODB_URL that can lose acknowledged writes, or that turns retries off."),
     ] = False
     deadline_seconds: Annotated[
         float,
@@ -83,19 +80,19 @@ class Settings(BaseSettings):
         Field(
             ge=0,
             le=600,
-            description="How long the service drains after SIGTERM, in seconds: it is not ready, but answers.",
+            description="How long the service drains after SIGTERM, in seconds: not ready, but still answering.",
         ),
     ] = 3
     log_format: Annotated[
         Literal["console", "json"], Field(description="How `students-api serve` logs: for a person, or for a program.")
     ] = "console"
     log_level: Annotated[
-        Literal["DEBUG", "INFO", "WARNING", "ERROR"], Field(description="The least urgent lines that are logged.")
+        Literal["DEBUG", "INFO", "WARNING", "ERROR"], Field(description="The lowest level that is logged.")
     ] = "INFO"
     metrics: Annotated[bool, Field(description="Show Prometheus metrics at `/metrics`.")] = False
     telemetry: Annotated[
         bool,
-        AfterValidator(_with_the_extra),
+        AfterValidator(_require_telemetry_extra),
         Field(description="Export traces by OTLP, as the variables OTEL_... say. Needs the extra `telemetry`."),
     ] = False
 

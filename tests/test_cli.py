@@ -210,7 +210,7 @@ async def test_check_finds_nothing_wrong_where_nothing_is(
             f"ok     {words}"
             for document in documents_in(MODELS)
             for name, stored in [(document.get_collection_name(), int(document in own))]
-            for words in (f"indexes of {name}: none missing", f"documents of {name}: 0 of {stored} break a rule")
+            for words in (f"indexes of {name}: none missing", f"documents of {name}: 0 of {stored} are invalid")
         ],
     ]
 
@@ -232,7 +232,7 @@ async def test_check_names_each_thing_that_is_wrong_and_exits_with_1(
     done = run("check", cwd=tmp_path, MONGODB_URL=mongodb_url, STUDENTS_API_DATADIR="x")
     assert done.returncode == 1
     lines = done.stdout.splitlines()
-    assert "WRONG  settings: STUDENTS_API_DATADIR is none of them; is it mistyped?" in lines
+    assert "WRONG  settings: STUDENTS_API_DATADIR is not a setting; is it mistyped?" in lines
     assert any(line.startswith("WRONG  migrations: 2026") and line.endswith("pending") for line in lines)
     assert any(line.startswith("WRONG  indexes of students: course_1__id_1, course_1_gpa_-1__id_-1,") for line in lines)
     assert (
@@ -240,7 +240,7 @@ async def test_check_names_each_thing_that_is_wrong_and_exits_with_1(
         "gpa: Input should be less than or equal to 4"
     ) in lines
     assert any(line.startswith("WRONG  students an id: _id:") for line in lines)
-    assert "WRONG  documents of students: 2 of 3 break a rule" in lines
+    assert "WRONG  documents of students: 2 of 3 are invalid" in lines
     assert "SECRET" not in done.stdout
     assert await real_database["students"].index_information() == {"_id_": {"v": 2, "key": [("_id", 1)]}}
 

@@ -12,7 +12,7 @@ from beanie import DocumentWithSoftDelete
 from bson import ObjectId
 from pymongo import MongoClient
 
-from students_api.http.limits import BUSY, NOT_YET
+from students_api.http.limits import NOT_CONNECTED_YET, OVERLOADED
 from students_api.http.problems import RETRY_AFTER_SECONDS, UNAVAILABLE, UNKNOWN_OUTCOME
 from students_api.main import create_app
 from students_api.mongodb.client import open_database
@@ -207,7 +207,7 @@ async def test_a_request_that_waits_for_a_connection_is_503_after_a_second_and_h
         await asyncio.sleep(0)  # for it to be the first
         answer = await send(client, "insert")
         problem = problem_of(answer, 503, "Service Unavailable")
-        assert (problem["detail"], answer.headers["Retry-After"]) == (BUSY, "1")
+        assert (problem["detail"], answer.headers["Retry-After"]) == (OVERLOADED, "1")
         assert "outcome" not in problem
         assert (await slow).status_code == 200
         assert (await send(client, "insert")).status_code == 201
@@ -219,7 +219,7 @@ async def test_it_starts_without_its_database_and_is_ready_when_that_answers(url
         assert (await client.get("/livez")).status_code == 200
         assert (await client.get("/readyz")).status_code == 503
         answer = await send(client, "insert")
-        assert problem_of(answer, 503, "Service Unavailable")["detail"] == NOT_YET
+        assert problem_of(answer, 503, "Service Unavailable")["detail"] == NOT_CONNECTED_YET
         assert answer.headers["Retry-After"] == str(RETRY_AFTER_SECONDS)
         fail_points.clear()
         async with asyncio.timeout(30):  # a bound on hanging

@@ -21,9 +21,9 @@ LAST = {name: recipe for name, recipe in RECIPES.items() if name not in BUILT_ON
 """The recipes that no other builds on; in the copies of these the others are as well."""
 
 TOGETHER = [
-    ("a-filter", "an-index", "a-rule", "an-aggregation", "a-migration", "links-both-ways"),
+    ("a-filter", "an-index", "a-field-validator", "an-aggregation", "a-migration", "links-both-ways"),
     ("a-hook", "a-unique-field", "a-view", "soft-delete"),
-    ("a-rule-over-several-fields", "saved-changes", "inheritance"),
+    ("a-model-validator", "saved-changes", "inheritance"),
 ]
 """The recipes that are tested in one copy: in the first the service changes a student in one operation, in the second
 it reads the student before that for the sake of a hook, and in the third for that of a rule."""
@@ -49,8 +49,8 @@ LINES = {
     "a-filter": 1,
     "an-index": 1,
     "a-unique-field": 2,
-    "a-rule": 7,
-    "a-rule-over-several-fields": 8,
+    "a-field-validator": 7,
+    "a-model-validator": 8,
     "a-hook": 4,
     "saved-changes": 14,
     "soft-delete": 3,

@@ -226,7 +226,7 @@ def test_a_url_starts_no_mongod(start_service: Callable[..., Service], tmp_path:
 @pytest.mark.any_driver
 def test_a_mistyped_setting_is_pointed_out(start_service: Callable[..., Service], mongodb_url: str) -> None:
     service = start_service(MONGODB_URL=mongodb_url, STUDENTS_API_POOLSIZE="7")
-    assert "STUDENTS_API_POOLSIZE is no setting; is it mistyped?" in service.log.read_text()
+    assert "STUDENTS_API_POOLSIZE is not a setting; is it mistyped?" in service.log.read_text()
 
 
 def test_it_answers_503_while_its_database_is_gone_and_is_ready_again_by_itself(

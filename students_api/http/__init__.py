@@ -1,4 +1,4 @@
-"""What every request goes through, whatever it asks for: uvicorn's protocol, middleware, limits, problem details.
+"""HTTP for every request, whichever route it takes: uvicorn's protocol, middleware, limits, problem details.
 
-Nothing here knows a resource. Who may watch requests, by logs and metrics, is in `operations`.
+Nothing here knows a resource. The access log and the metrics are in `operations`.
 """

@@ -51,9 +51,9 @@ async def _http_error(request: Request, error: Exception) -> JSONResponse:
         )
     if status == HTTPStatus.METHOD_NOT_ALLOWED:
         headers["Allow"] = ", ".join(_allowed_methods(request))
-        detail = f"This path does not take this method. It takes {headers['Allow']}."
+        detail = f"This path does not support this method. Allowed: {headers['Allow']}."
     elif (status, detail) == (HTTPStatus.NOT_FOUND, status.phrase):
-        detail = "There is nothing at this path. /docs lists what there is."
+        detail = "There is no route at this path. /docs lists all routes."
     return problem_response(request, status, detail, headers)
 
 
@@ -72,8 +72,8 @@ async def _validation_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     errors = [{"loc": list(item["loc"]), "msg": item["msg"], "type": item["type"]} for item in error.errors()]
     first = errors[0]
-    place = " ".join(str(step) for step in first["loc"])
-    detail = f"{place}: {first['msg']}" + (f" (and {len(errors) - 1} more)" if len(errors) > 1 else "")
+    location = " ".join(str(step) for step in first["loc"])
+    detail = f"{location}: {first['msg']}" + (f" (and {len(errors) - 1} more)" if len(errors) > 1 else "")
     return problem_response(request, HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=errors)
 
 
@@ -105,7 +105,7 @@ async def _revision_changed(request: Request, _error: Exception) -> JSONResponse
 
 async def _integer_overflow(request: Request, error: Exception) -> JSONResponse:
     if "8-byte ints" in str(error):  # bson's message, for a field that declares no limits
-        message = "A whole number is larger than can be stored"
+        message = "An integer is larger than 64 bits"
         return await _validation_error(request, validation_error(("body",), message, "int_range"))
     return await _unexpected(request, error)
 

@@ -1,4 +1,4 @@
-"""Limits: the size of a request, its timeouts, and how many requests use the database at once (a semaphore)."""
+"""Limits of a request: its size, its read timeout and deadline, and the concurrency limit (a semaphore)."""
 
 import asyncio
 from http import HTTPStatus
@@ -8,18 +8,18 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from students_api.http.problems import RETRY_AFTER_SECONDS, problem_response, unavailable_response
 
-BUSY = "The database has too much to do. Nothing was changed; try again soon."
-NOT_YET = "The database has not answered yet since the service started. Try again soon."
+OVERLOADED = "The service is overloaded. Nothing was changed; try again soon."
+NOT_CONNECTED_YET = "The database has not answered yet since the service started. Try again soon."
 
 READ_TIMEOUT_SECONDS = 10
 """How long a client may take to send a request: its head and its body."""
 
 READ_TIMEOUT = f"The request was not complete within {READ_TIMEOUT_SECONDS} seconds."
-DISCONNECTED = "The request has broken off."
-TOO_LARGE = "The body has to be {} bytes at most."
+DISCONNECTED = "The client disconnected before the request was complete."
+TOO_LARGE = "The body must not be larger than {} bytes."
 
 MARGIN_SECONDS = 0.25
-"""How much longer than its deadline a request may take, so that the driver's timeout comes first, and says more."""
+"""How much longer a request may take than its deadline: the driver's timeout comes first, and knows of the write."""
 
 CHECK_SECONDS = 0.05
 """How often the timeouts of all requests are checked."""
@@ -30,17 +30,17 @@ SLOT_WAIT_SECONDS = 1
 CLOSE = {"Connection": "close"}
 
 LIMITED_REQUEST = "students_api.limited"
-"""The key of the ASGI scope under which a request's limits are."""
+"""The key of the ASGI scope that holds the request's `_LimitedRequest`, for `acquire_slot`."""
 
 
 class RequestLimitsMiddleware:
     """Answers 413 for a body that is too large, 408 for one that stays incomplete, 503 for a missed deadline.
 
-    The deadline is the service's: waiting for the client, to send or to take an answer, does not count. The body is
-    counted while it streams in. The limits are settings, `app.state.settings`. A server can say when the first byte
-    came: `began` in the request's state, in seconds of the event loop's clock.
+    Time spent waiting for the client is not part of the deadline. The body is counted as it streams in. The limits are
+    settings, `app.state.settings`. A server can pass when the first byte arrived, in the event loop's time, as
+    `request_started` in the request's state.
 
-    One timer checks all requests. Two for each would take as long as all other middleware.
+    One timer checks all requests: two timers a request would cost as much as all other middleware.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -56,8 +56,8 @@ class RequestLimitsMiddleware:
         settings = scope["app"].state.settings
         if any(name == b"content-length" and int(value) > settings.max_body_bytes for name, value in scope["headers"]):
             detail = TOO_LARGE.format(settings.max_body_bytes)
-            answer = problem_response(Request(scope), HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail, CLOSE)
-            await answer(scope, receive, send)
+            response = problem_response(Request(scope), HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail, CLOSE)
+            await response(scope, receive, send)
             return
         scope[LIMITED_REQUEST] = limited = _LimitedRequest(scope, receive, send)
         self._watch(limited)
@@ -68,12 +68,12 @@ class RequestLimitsMiddleware:
             if not limited.timeout.expired():
                 raise
             request = Request(scope)
-            answer = (
+            response = (
                 problem_response(request, HTTPStatus.REQUEST_TIMEOUT, READ_TIMEOUT, CLOSE)
                 if limited.is_reading
                 else unavailable_response(request)
             )
-            await answer(scope, receive, send)
+            await response(scope, receive, send)
         finally:
             self._requests.discard(limited)
             limited.release_slot()
@@ -101,16 +101,16 @@ class _LimitedRequest:
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._receive, self._send = receive, send
-        self._time = asyncio.get_running_loop().time
-        now = self._time()
-        self._read_deadline = scope.get("state", {}).get("began", now) + READ_TIMEOUT_SECONDS
+        self._now = asyncio.get_running_loop().time
+        now = self._now()
+        self._read_deadline = scope.get("state", {}).get("request_started", now) + READ_TIMEOUT_SECONDS
         settings = scope["app"].state.settings
-        self._max_bytes = self._left = settings.max_body_bytes
-        self._seconds = settings.deadline_seconds + MARGIN_SECONDS
+        self._max_bytes = self._bytes_left = settings.max_body_bytes
+        self._deadline_seconds = settings.deadline_seconds + MARGIN_SECONDS
         self._is_complete = False
         self._slots: asyncio.Semaphore | None = None
         self.is_reading = False
-        self.deadline: float | None = now + self._seconds
+        self.deadline: float | None = now + self._deadline_seconds
         """In seconds of the event loop's clock; `None` while the client takes the answer."""
         self.timeout = asyncio.timeout(None)
 
@@ -119,12 +119,12 @@ class _LimitedRequest:
             return await self._receive()
         self.deadline, self.is_reading = self._read_deadline, True
         message = await self._receive()
-        self.deadline, self.is_reading = self._time() + self._seconds, False
+        self.deadline, self.is_reading = self._now() + self._deadline_seconds, False
         if message["type"] == "http.disconnect":  # or the server has rejected the rest of the body
             raise HTTPException(HTTPStatus.BAD_REQUEST, DISCONNECTED, CLOSE)
         self._is_complete = not message.get("more_body", False)
-        self._left -= len(message.get("body", b""))
-        if self._left < 0:
+        self._bytes_left -= len(message.get("body", b""))
+        if self._bytes_left < 0:
             raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, TOO_LARGE.format(self._max_bytes), CLOSE)
         return message
 
@@ -157,8 +157,12 @@ async def acquire_slot(request: Request) -> None:
     """
     state = request.app.state
     if not state.is_ready:
-        raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, NOT_YET, {"Retry-After": str(RETRY_AFTER_SECONDS)})
+        raise HTTPException(
+            HTTPStatus.SERVICE_UNAVAILABLE, NOT_CONNECTED_YET, {"Retry-After": str(RETRY_AFTER_SECONDS)}
+        )
     try:
         await request.scope[LIMITED_REQUEST].acquire_slot(state.database_slots)
     except TimeoutError as error:
-        raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, BUSY, {"Retry-After": str(SLOT_WAIT_SECONDS)}) from error
+        raise HTTPException(
+            HTTPStatus.SERVICE_UNAVAILABLE, OVERLOADED, {"Retry-After": str(SLOT_WAIT_SECONDS)}
+        ) from error

@@ -30,7 +30,7 @@ def require_content_type(*media_types: str) -> Callable[[Request], None]:
         if headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers:
             return
         if headers.get("content-type", "").partition(";")[0].strip(" \t").lower() not in media_types:
-            detail = f"The body's Content-Type has to be {' or '.join(media_types)}."
+            detail = f"The Content-Type must be {' or '.join(media_types)}."
             raise HTTPException(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, detail, {"Accept": ", ".join(media_types)})
 
     return check_body
@@ -40,7 +40,7 @@ def require_accept_json(request: Request) -> None:
     """The check of a route that answers with JSON: 406 where `Accept` does not take that."""
     header = ",".join(request.headers.getlist("accept"))
     if header.strip() and not accepts(header, JSON):
-        detail = f"Answers are {JSON}; the request's Accept header has to allow that."
+        detail = f"Responses are {JSON}; the Accept header must allow it."
         raise HTTPException(HTTPStatus.NOT_ACCEPTABLE, detail)
 
 

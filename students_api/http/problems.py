@@ -14,19 +14,19 @@ from students_api.http.middleware import REQUEST_ID, request_id
 
 MEDIA_TYPE = "application/problem+json"
 UNAVAILABLE = "The database does not answer. Try again soon."
-UNKNOWN_OUTCOME = "The database does not answer. The change may have been made all the same: look before you repeat it."
-
-REJECTED_DOCUMENT = (
-    "The database does not take this document: it is too large, or breaks a rule that its operator has set"
+UNKNOWN_OUTCOME = (
+    "The database does not answer. The change may have been made all the same: check before you repeat it."
 )
 
-DUPLICATE_VALUE = "Another has the same {}, which has to be different in each."
+REJECTED_DOCUMENT = "MongoDB rejects this document: it is too large, or fails the collection's schema validation"
+
+DUPLICATE_VALUE = "Another document has the same {}, which must be unique."
 
 REVISION_CHANGED = (
-    "Somebody else has changed it, or another has a value that has to be different in each. Get it and try again."
+    "Somebody else has changed it, or a value that must be unique is taken. Get the document again and retry."
 )
 
-UNEXPECTED = "Something unforeseen happened. It is not your fault; the service's log has it under the request's id."
+UNEXPECTED = "An unexpected error occurred. It is not your fault; the service's log has it under the request's id."
 RETRY_AFTER_SECONDS = 5
 
 
@@ -36,7 +36,7 @@ class Problem(BaseModel):
     type: Annotated[
         str, Field(description="The type of the problem; `about:blank` where the status says all there is.")
     ]
-    title: Annotated[str, Field(description="The status in words.", examples=["Not Found"])]
+    title: Annotated[str, Field(description="The phrase of the status.", examples=["Not Found"])]
     status: Annotated[int, Field(description="The HTTP status of the response.", examples=[404])]
     detail: Annotated[
         str,
@@ -73,9 +73,12 @@ class InvalidInput(BaseModel):
         ),
     ]
     msg: Annotated[
-        str, Field(description="What is expected there.", examples=["Input should be less than or equal to 4"])
+        str,
+        Field(description="What is wrong, or what is expected.", examples=["Input should be less than or equal to 4"]),
     ]
-    type: Annotated[str, Field(description="The name of the rule that is broken.", examples=["less_than_equal"])]
+    type: Annotated[
+        str, Field(description="The type of the error, as pydantic names it.", examples=["less_than_equal"])
+    ]
 
 
 class ValidationProblem(Problem):
@@ -89,9 +92,9 @@ def problem_responses(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
     return {int(status): {"description": status.phrase, "content": {MEDIA_TYPE: {}}} for status in statuses}
 
 
-def validation_error(loc: tuple[str, ...], message: str, kind: str) -> RequestValidationError:
-    """The 422 to raise for a rule that no type expresses; `kind` is the error's `type`, as pydantic has such names."""
-    return RequestValidationError([{"loc": loc, "msg": message, "type": kind}])
+def validation_error(loc: tuple[str, ...], message: str, error_type: str) -> RequestValidationError:
+    """The 422 to raise for a rule that no type expresses; `error_type` is a name as pydantic has them."""
+    return RequestValidationError([{"loc": loc, "msg": message, "type": error_type}])
 
 
 def unavailable_response(request: Request, *, no_write_performed: bool = False) -> JSONResponse:

@@ -23,28 +23,28 @@ MAX_HEAD_BYTES = 2**16
 """How large a request's line and headers may be together."""
 
 WRITE_TIMEOUT_SECONDS = 30
-"""How long a client may take nothing of an answer before the connection is aborted."""
+"""How long a client may read nothing of an answer before the connection is aborted."""
 
 HOST = re.compile(rb"[\w.~!$&'()*+,;=%:\[\]-]*", re.ASCII)
 """The `Host` header: a host, in whose name much is allowed (RFC 3986, section 3.2.2), and a port."""
 
-MALFORMED = "This is no HTTP request that can be understood, or a part of it is damaged."
-HEAD_TOO_LARGE = f"The request's line and headers have to be {MAX_HEAD_BYTES} bytes at most, together."
+MALFORMED = "This is not a valid HTTP request."
+HEAD_TOO_LARGE = f"The request line and headers must not be larger than {MAX_HEAD_BYTES} bytes together."
 TOO_LARGE = (HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, HEAD_TOO_LARGE)
 
 
 @cache
 def freeze_gc() -> None:
-    """Exempt the objects of the start-up from garbage collection, once, when the first client connects.
+    """Move all objects of the start-up out of garbage collection (`gc.freeze`), once, at the first connection.
 
-    They stay for good. A full collection that visits them takes 70 ms, for which every request waits.
+    A full collection over them takes 70 ms, and blocks all requests.
     """
     gc.collect()
     gc.freeze()
 
 
 def is_valid_head(headers: Iterable[Header], version: str) -> bool:
-    """Whether `Host`, `Transfer-Encoding` and HTTP's version are valid, at which httptools does not look.
+    """Whether `Host`, `Transfer-Encoding` and the HTTP version are valid, which httptools does not check.
 
     RFC 9112, sections 2.3, 3.2 and 6.1. The names of `headers` are lower-case.
     """
@@ -59,7 +59,7 @@ def is_valid_head(headers: Iterable[Header], version: str) -> bool:
 
 
 def head_without_upgrade(method: bytes, url: bytes, version: str, headers: Iterable[Header]) -> bytes:
-    """The request line and the headers, without `Upgrade`. Raises `ValueError` for CONNECT, which is nothing else."""
+    """The request line and the headers, without `Upgrade`. Raises `ValueError` for CONNECT, which needs the upgrade."""
     if method == b"CONNECT":
         raise ValueError(MALFORMED)
     lines = [b"%s %s HTTP/%s" % (method, url, version.encode())]
@@ -100,8 +100,8 @@ class HttpProtocol(HttpToolsProtocol):
         self.is_complete = True  # no part of a request has come
         self.in_head = False
         self.head_bytes = self.unparsed_head_bytes = 0
-        self.began_now = False
-        self.head_to_repeat = b""
+        self.began_in_this_data = False
+        self.replayed_head = b""
         self.parser_error = (HTTPStatus.BAD_REQUEST, MALFORMED)
         self.rejection = b""
         self.read_timeout: asyncio.TimerHandle | None = None
@@ -126,13 +126,13 @@ class HttpProtocol(HttpToolsProtocol):
         if self.rejection or self.transport.is_closing():
             return
         self._unset_keepalive_if_required()
-        self.began_now = False
+        self.began_in_this_data = False
         try:
             self._feed(memoryview(data))
         except httptools.HttpParserError:
             self._reject(*self.parser_error)
             return
-        if self.in_head and not self.began_now:  # the parser reports a header only when it is complete
+        if self.in_head and not self.began_in_this_data:  # the parser reports a header only when it is complete
             self.unparsed_head_bytes += len(data)
             if self.unparsed_head_bytes > MAX_HEAD_BYTES:
                 self._reject(*TOO_LARGE)
@@ -157,8 +157,8 @@ class HttpProtocol(HttpToolsProtocol):
         """Note when the request began, for its read timeout."""
         super().on_message_begin()
         self._stop_read_timeout()  # the one of the idle connection; the request has its own
-        self.scope["state"]["began"] = self.loop.time()
-        self.is_complete, self.in_head, self.began_now = False, True, True
+        self.scope["state"]["request_started"] = self.loop.time()
+        self.is_complete, self.in_head, self.began_in_this_data = False, True, True
         self.head_bytes = self.unparsed_head_bytes = 0
 
     def on_url(self, url: bytes) -> None:
@@ -182,7 +182,7 @@ class HttpProtocol(HttpToolsProtocol):
             raise ValueError(MALFORMED)
         if self.parser.should_upgrade():
             method = self.parser.get_method()
-            self.head_to_repeat = head_without_upgrade(method, self.url, version, self.headers)
+            self.replayed_head = head_without_upgrade(method, self.url, version, self.headers)
             return
         super().on_headers_complete()
         self.in_head = False
@@ -199,10 +199,10 @@ class HttpProtocol(HttpToolsProtocol):
     # Called by uvicorn
 
     def on_response_complete(self) -> None:
-        """Send the rejection that waited for this response, or time the part of a request that is there."""
+        """Send a rejection that waited for this response, or restart the read timeout for a partial next request."""
         was_last = not self.pipeline
         if self.pipeline:  # it could not come while the connection was not read
-            self.pipeline[-1][0].scope["state"]["began"] = self.loop.time()
+            self.pipeline[-1][0].scope["state"]["request_started"] = self.loop.time()
         super().on_response_complete()
         if self.rejection and was_last:
             self._send_rejection()
@@ -218,7 +218,7 @@ class HttpProtocol(HttpToolsProtocol):
             except httptools.HttpParserUpgrade as upgrade:
                 data = data[upgrade.args[0] :]
                 self.parser = httptools.HttpRequestParser(self)
-                self.parser.feed_data(self.head_to_repeat)
+                self.parser.feed_data(self.replayed_head)
             else:
                 return
 

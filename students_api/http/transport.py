@@ -4,7 +4,7 @@ import asyncio
 from typing import Any, Protocol
 
 LINGER_SECONDS = 2
-"""How long a client may take nothing of its last answer before the connection is aborted."""
+"""How long a client may read nothing of its last answer before the connection is aborted."""
 
 
 class Connection(Protocol):
@@ -16,7 +16,7 @@ class Connection(Protocol):
 
 
 class LingeringTransport:
-    """A transport that, while a request comes in that was answered already, is closed for writing only.
+    """A transport with a lingering close: while the request still comes in, it closes for writing only.
 
     A full close would make the system reset the connection, and the client lose the answer (RFC 9112, section 9.6).
     """

@@ -69,7 +69,7 @@ async def open_database(url: str, settings: Settings, listeners: Sequence[Any] =
     if (weak := _weak_writes(client)) and not settings.allow_weak_writes:
         await _close(client)
         raise StartUpError(
-            f"MONGODB_URL has {weak}, with which acknowledged students can be lost. Leave it out, or set "
+            f"MONGODB_URL has {weak}, with which acknowledged writes can be lost. Leave it out, or set "
             "STUDENTS_API_ALLOW_WEAK_WRITES=true."
         )
     try:
@@ -117,6 +117,6 @@ def _unusable_url(error: Exception) -> StartUpError:
     if isinstance(error, ConfigurationError | OSError) and not isinstance(error, InvalidURI):
         return StartUpError(f"MONGODB_URL cannot be used: {error}")
     return StartUpError(  # the driver's message may hold a part of the password
-        "MONGODB_URL is no connection string of MongoDB's. Special characters in a user name or password must be "
+        "MONGODB_URL is not a valid MongoDB connection string. Special characters in a user name or password must be "
         "percent-encoded: @ is %40, : is %3A, / is %2F."
     )

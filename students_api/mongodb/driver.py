@@ -8,7 +8,7 @@ from beanie.odm.queries.find import FindMany
 from pymongo import timeout as time_limit
 
 ON_MOTOR = beanie.__version__.startswith("1.")
-"""Whether the driver is Motor, and not PyMongo Async. mypy takes it for true: pyproject.toml."""
+"""Whether the driver is Motor, and not PyMongo Async. mypy assumes so (`always_true` in pyproject.toml)."""
 
 if ON_MOTOR:
     from motor.motor_asyncio import AsyncIOMotorClient as AsyncMongoClient

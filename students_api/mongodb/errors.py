@@ -28,7 +28,7 @@ UNAVAILABLE_CODES = AUTH_ERROR_CODES | {
     133, 134,  # FailedToSatisfyReadPreference, ReadConcernMajorityNotAvailableYet
     146, 292, 14031,  # ExceededMemoryLimit, QueryExceededMemoryLimitNoDiskUseAllowed, OutOfDiskSpace
 }  # fmt: skip
-"""Transient errors, and those that the operator has to mend: the same request can succeed later."""
+"""Transient errors, and those that the operator has to fix: the same request can succeed later."""
 
 REJECTED_DOCUMENT_CODES = {121, 10334, 17419, 17420}
 """DocumentValidationFailure, and documents beyond 16 MB."""
@@ -45,7 +45,7 @@ NOT_YET_INITIALIZED = 94
 
 
 def is_unavailable(error: PyMongoError) -> bool:
-    """Whether the deployment cannot do now what it can do at other times: unreachable, timed out, without a primary."""
+    """Whether it is transient, or the operator has to fix it: unreachable, timed out, no primary, access denied."""
     return isinstance(error, ConnectionFailure | ExecutionTimeout | WriteConcernError) or (
         isinstance(error, OperationFailure)
         and (error.code in UNAVAILABLE_CODES or error.has_error_label("RetryableWriteError"))
@@ -72,14 +72,14 @@ def is_rejected_document(error: PyMongoError) -> bool:
 
 
 def error_message(error: PyMongoError) -> str:
-    """What MongoDB or the driver says, for an operator; without the driver's state, and without a duplicate value."""
+    """MongoDB's or the driver's message, without the driver's state and without a duplicate value."""
     if isinstance(error, OperationFailure) and error.details:
         return str(error.details.get("errmsg", error)).partition(" dup key: ")[0]
     return re.split(r" \(configured timeouts|, Timeout: ", str(error))[0]
 
 
-def failure_message(error: PyMongoError) -> str:
-    """The sentence that tells an operator why the deployment cannot be used."""
+def operator_message(error: PyMongoError) -> str:
+    """The sentence for an operator: that MongoDB does not answer or refuses, with its message."""
     if is_unavailable(error) and not is_auth_error(error):
         return f"MongoDB does not answer. Is MONGODB_URL right, and the server running? {error_message(error)}"
     return f"MongoDB refuses: {error_message(error)}"

@@ -28,7 +28,7 @@ from students_api.settings import StartUpError
 
 logger = logging.getLogger("students_api")
 
-# Below those that systems give to outgoing connections: one of these could take the port while mongod restarts.
+# Below the ephemeral ports: an outgoing connection could take one of those while mongod restarts.
 PORTS = range(20_000, 32_768)
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0
@@ -36,8 +36,8 @@ RETRY_SECONDS = 5.0
 PORT_SECONDS = 3.0
 POLL_SECONDS = 0.1
 
-# Python, so as not to run anything between fork and exec in a process that has threads. It asks the kernel to end
-# mongod with its parent (prctl's PR_SET_PDEATHSIG), unless the parent has ended by then, and becomes mongod.
+# A launcher in the place of `preexec_fn`, which is unsafe in a process with threads. It asks the kernel to end mongod
+# with its parent (prctl's PR_SET_PDEATHSIG), unless the parent has ended by then, and becomes mongod.
 LAUNCHER = """
 import ctypes, os, signal, sys
 if sys.platform == "linux":
@@ -177,7 +177,7 @@ class LocalMongod:
                     self._port_file.write_text(str(port))
                 if self._stopping.wait(POLL_SECONDS):
                     return
-            logger.error("The local MongoDB ended with code %d; it is started again", process.returncode)
+            logger.error("The local MongoDB ended with code %d; restarting it", process.returncode)
         finally:
             process.terminate()
             try:

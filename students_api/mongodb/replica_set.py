@@ -1,4 +1,4 @@
-"""The local mongod's replica set of one node, so that transactions and change streams work: configured and asked."""
+"""The local mongod's replica set of one node, for transactions and change streams: its configuration and state."""
 
 from contextlib import suppress
 from pathlib import Path

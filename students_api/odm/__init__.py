@@ -1,4 +1,4 @@
-"""What this service's documents and queries do beside Beanie: versions, hooks, encoding, indexes, migrations.
+"""What this service's documents and queries add to Beanie: versions, hooks, encoding, indexes, migrations.
 
-No FastAPI and no HTTP here: an error of this layer becomes an answer in `http`.
+No FastAPI and no HTTP here: an error of this layer becomes a response in `http`.
 """

@@ -42,7 +42,7 @@ def utc_now() -> datetime:
 
 
 class StoredDocument(Document):
-    """The base of the documents. Its version is what an ETag is made of; of the four fields a body shows only `id`."""
+    """The base of all documents. Its version makes the ETag; of these four fields a response body has only `id`."""
 
     # Of the very type that MongoDB returns and never None, or Beanie's `insert` builds a TypeAdapter at every call.
     id: PydanticObjectId = Field(default_factory=PydanticObjectId)
@@ -63,7 +63,7 @@ class StoredDocument(Document):
 
     @classmethod
     def from_request(cls, request: BaseModel) -> Self:
-        """A new document with the fields of a request's model. Raises `InvalidDocument` where it breaks a rule."""
+        """A new document with a request's values. Raises `InvalidDocument` where its own validators refuse them."""
         if _is_validated_by(cls, type(request)):
             time = utc_now()  # given, as the id is: pydantic inspects the signature of a default factory at each call
             document: Self = cls.model_construct(
@@ -73,12 +73,12 @@ class StoredDocument(Document):
         try:
             return cls(**request.model_dump())
         except ValidationError as error:
-            # A broken rule also keeps the default of `updated_at` from being made, which is not the client's error.
+            # pydantic then also reports the default of `updated_at`, which it could not make: not the client's error.
             broken = [each for each in error.errors() if each["type"] != "default_factory_not_called"]
             raise InvalidDocument(broken) from error
 
     async def insert(self, **options: Any) -> Self:
-        """Insert; where Beanie's own `insert` would do nothing more than that, in a quarter of its time."""
+        """Insert the document: directly, in a quarter of Beanie's time, if no hook or feature of Beanie is in use."""
         if options or not _can_insert_directly(type(self)):
             inserted: Self = await super().insert(**options)
             return inserted
@@ -89,13 +89,13 @@ class StoredDocument(Document):
     async def update_one(
         cls, *conditions: Any, values: dict[str, Any], projection: type[Projection]
     ) -> Projection | None:
-        """Set the values of the document that matches the conditions: after it, through the projection, or `None`.
+        """Update the document that matches the conditions; the updated document through the projection, or `None`.
 
-        One atomic operation. A document that declares hooks for an update, or a model validator, is read, changed and
-        written under the version that was read, and again for as long as another write comes in between. Without
-        values nothing is written.
+        Without hooks and model validators: one atomic operation. With them: optimistic locking. The document is read,
+        changed and written under the version that was read; after a concurrent write this is retried. Empty values
+        write nothing.
 
-        Raises `InvalidDocument` where a model validator refuses.
+        Raises `InvalidDocument` where the updated document fails validation.
         """
         if not values:
             unchanged: Projection | None = await cls.find_one(*conditions, projection_model=projection)
@@ -125,7 +125,7 @@ class StoredDocument(Document):
     async def delete_one(cls, *conditions: Any) -> bool:
         """Delete the document that matches the conditions, in one atomic operation; whether there was one.
 
-        A document that declares hooks for a deletion is read before, and again if another write comes in between.
+        With hooks for a deletion it is read first (optimistic locking), and this is retried after a concurrent write.
         """
         if not has_hooks(cls, DELETE_EVENTS):
             return await cls._delete_atomically(*conditions)
@@ -166,7 +166,7 @@ class StoredDocument(Document):
 
     @classmethod
     async def _load_for_hooks(cls, *conditions: Any) -> Self | None:
-        """The stored document, for its hooks. Where it breaks today's rules, its values are taken unvalidated."""
+        """The stored document, for its hooks. Where it is invalid today, its values are taken without validation."""
         found = await fetch_raw(cls.find(*conditions).limit(1))
         if not found:
             return None
@@ -182,7 +182,7 @@ class StoredDocument(Document):
 
     @classmethod
     def _add_class_id_filter(cls, args: Any, with_children: bool = False) -> Any:  # noqa: FBT001, FBT002  # Beanie's
-        """Beanie's filter for a child class only: the root class of an inheritance finds all of its collection."""
+        """Filter by class for a subclass only: the root class also finds documents that have no class stored."""
         return args if cls._parent is None else super()._add_class_id_filter(args, with_children)
 
 
@@ -201,8 +201,8 @@ class SoftDeletedDocument(StoredDocument, DocumentWithSoftDelete):
 def resolve_links(documents: Iterable[type[BaseModel]]) -> None:
     """Complete the models that name one of the documents in a forward reference, such as `Link["Course"]`.
 
-    So documents can link to each other: a module imports the other one under `TYPE_CHECKING` alone. The models are
-    looked for in the documents' modules, whose fields, requests and responses are there.
+    So two documents can link to each other: one module imports the other under `TYPE_CHECKING` alone. The models are
+    those in the documents' own modules.
     """
     names = {document.__name__: document for document in documents}
     for module in dict.fromkeys(document.__module__ for document in names.values()):

@@ -1,4 +1,4 @@
-"""Values on their way to MongoDB: encoded to BSON as Beanie does it, once."""
+"""Encoding to BSON: values and filters as Beanie's `Encoder` makes them, each encoded once; field aliases."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -14,7 +14,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def cached(function: Function) -> Function:
-    """`functools.cache` for a function of a class, whose signature mypy keeps."""
+    """`functools.cache`, typed so that mypy keeps the function's signature."""
     return cast("Function", cache(function))
 
 

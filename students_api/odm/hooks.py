@@ -1,4 +1,7 @@
-"""What a document declares to run when it is written: hooks (`before_event`, `after_event`) and model validators."""
+"""What a document declares to run when it is written: hooks (`before_event`, `after_event`) and model validators.
+
+When they run is in `documents`: `StoredDocument.update_one` and `delete_one`.
+"""
 
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -13,7 +16,7 @@ from students_api.odm.encoding import cached, field_aliases
 Hook = Callable[[Any], Awaitable[None] | None]
 
 UPDATE_EVENTS = (EventTypes.SAVE, EventTypes.SAVE_CHANGES, EventTypes.REPLACE, EventTypes.UPDATE)
-"""The events of an update. Beanie has one for each of its methods; a hook runs whichever of them a route uses."""
+"""The events of an update. Beanie has one for each of its methods; an update over HTTP runs the hooks of all four."""
 
 INSERT_EVENTS = (EventTypes.INSERT,)
 DELETE_EVENTS = (EventTypes.DELETE,)
@@ -21,10 +24,10 @@ BEFORE, AFTER = ActionDirections.BEFORE, ActionDirections.AFTER
 
 
 class InvalidDocument(Exception):  # noqa: N818  # as Beanie's own DocumentNotFound
-    """A request's values that are valid one by one, but break a rule of the document. `errors` are pydantic's."""
+    """Values that are valid one by one, but that the document's validators refuse. `errors` are pydantic's."""
 
     def __init__(self, errors: Iterable[Mapping[str, Any]]) -> None:
-        super().__init__("The document breaks a rule")
+        super().__init__("The document is invalid")
         self.errors = [*errors]
 
 
@@ -65,8 +68,8 @@ def has_model_validators(document: type[Document], base: type[Document]) -> bool
 def validate_update(document: Document, changed: Iterable[str]) -> None:
     """Validate the document after an update of the fields named.
 
-    Raises `InvalidDocument` where one of them, or the document as a whole, breaks a rule. A stored field that breaks
-    today's rules keeps nobody from changing another; but pydantic runs no model validator then.
+    Raises `InvalidDocument` where an updated field or a model validator fails. Other stored fields that are invalid do
+    not prevent the update, but pydantic then runs no model validator.
     """
     model, keys = type(document), field_aliases(type(document))
     values = {name: getattr(document, name) for name in model.model_fields if name != "version"}

@@ -1,4 +1,4 @@
-"""Indexes: those that the documents declare, built, and compared with those that MongoDB has."""
+"""Indexes: those that the documents declare, how they are created, and which of them MongoDB lacks."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -18,7 +18,7 @@ SERVER_OPTIONS = {"v", "ns", "background", "textIndexVersion"}
 
 
 class Index(NamedTuple):
-    """The keys with their directions (1, -1, or a kind such as "text"), and the options, `name` among them."""
+    """An index: its keys with their directions (1, -1, or a type such as "text"), and its options with `name`."""
 
     keys: tuple[tuple[str, int | str], ...]
     options: dict[str, Any]
@@ -77,7 +77,7 @@ async def missing_indexes(document: type[Document]) -> list[str]:
 
 
 def _normalized(information: Mapping[str, Any]) -> Index:
-    """The index of PyMongo's declaration or MongoDB's list, comparable. MongoDB lists a text index by its weights."""
+    """An index from PyMongo's declaration or MongoDB's list, which has text keys as weights, in one form to compare."""
     options = {
         option: value for option, value in information.items() if option not in SERVER_OPTIONS and value is not False
     }
@@ -93,9 +93,12 @@ def _normalized(information: Mapping[str, Any]) -> Index:
 
 
 def _with_id_tiebreaker(index: Index) -> Index:
+    """The index with `_id` as its last key, the tie-breaker that makes the order unique, if it has no options."""
     (last, direction), model = index.keys[-1], IndexModel(list(index.keys))
     if index.options.keys() != {"name"} or last == "_id" or isinstance(direction, str):
         return index
     keys = (*index.keys, ("_id", direction))
-    generated = index.options["name"] == model.document["name"]
-    return Index(keys, {"name": IndexModel(list(keys)).document["name"] if generated else index.options["name"]})
+    has_generated_name = index.options["name"] == model.document["name"]
+    return Index(
+        keys, {"name": IndexModel(list(keys)).document["name"] if has_generated_name else index.options["name"]}
+    )

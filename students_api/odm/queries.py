@@ -1,4 +1,4 @@
-"""Beanie's queries as the documents have them: each change increments the version, projections stay light."""
+"""Beanie's query classes, extended: updates increment the version and return through the query's projection."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -94,37 +94,37 @@ class VersionedUpdateMany(_VersionIncrement, UpdateMany):
 
 
 class VersionedFindOne(FindOne[Any]):
-    """A query for one document, whose update is answered through the query's projection, as its find is.
+    """A query for one document, whose update returns through the query's projection, as its find does.
 
     Beanie parses the document after an update as the Document class instead. That validates all of it again, and fails
-    on one that another program stored against today's rules.
+    on a stored document that is invalid today.
     """
 
     UpdateQueryType = VersionedUpdateOne
 
     def get_filter_query(self) -> Any:
-        """Beanie's filter; but a `BsonFilter`, and a comparison with a value that needs no encoding, go as they are."""
-        conditions, ready, others = self.find_expressions, list[Mapping[str, Any]](), list[Mapping[str, Any]]()
-        for each in conditions:
-            if isinstance(each, BsonFilter):
-                ready.append(each)
+        """Beanie's filter; but a `BsonFilter`, and an equality with a value of a BSON type, are not encoded again."""
+        conditions, encoded, unencoded = self.find_expressions, list[Mapping[str, Any]](), list[Mapping[str, Any]]()
+        for expression in conditions:
+            if isinstance(expression, BsonFilter):
+                encoded.append(expression)
             elif (
-                type(each) is Eq
-                and type(each.other) in BSON_NATIVE_TYPES
-                and "." not in each.field
+                type(expression) is Eq
+                and type(expression.other) in BSON_NATIVE_TYPES
+                and "." not in expression.field
                 and not self.encoders
             ):
-                ready.append({str(each.field): each.other})
+                encoded.append({str(expression.field): expression.other})
             else:
-                others.append(each)
-        if others:
-            self.find_expressions = others
-            ready.append(super().get_filter_query())
+                unencoded.append(expression)
+        if unencoded:
+            self.find_expressions = unencoded
+            encoded.append(super().get_filter_query())
             self.find_expressions = conditions
-        return And(*ready).query if ready else {}
+        return And(*encoded).query if encoded else {}
 
     async def _find_one(self) -> Any:
-        """Parse a plain model directly; Beanie asks four times of which kind the model is."""
+        """Parse a plain model directly: Beanie checks four times what type of model it is."""
         model = self.projection_model
         if not _is_plain_model(model) or self.fetch_links or self.document_model.get_settings().use_cache:
             return await super()._find_one()  # type: ignore[no-untyped-call]  # Beanie has no annotations
@@ -144,7 +144,7 @@ class VersionedFindOne(FindOne[Any]):
         return query
 
     async def replace_one(self, document: Any, *args: Any, **kwargs: Any) -> Any:
-        """Replace the document if it still has its version, and increment that; else `DocumentNotFound`."""
+        """Replace the document and increment its version; `DocumentNotFound` where it is stale (optimistic locking)."""
         if kwargs.get("bulk_writer") is not None:
             raise NotSupported("A bulk write cannot tell whether the document has changed: replace it by itself.")
         before = document.version, document.updated_at
@@ -167,7 +167,7 @@ class VersionedFindMany(FindMany[Any]):
     UpdateQueryType = VersionedUpdateMany
 
     def get_filter_query(self) -> Any:
-        """Beanie's filter; but `$or` is taken apart, beside which MongoDB would scan an index from its start."""
+        """Beanie's filter, with the other conditions moved into each branch of `$or`, a range of an index each."""
         if not any(isinstance(each, BsonFilter) for each in self.find_expressions):
             return super().get_filter_query()
         encoder = Encoder(custom_encoders=self.encoders)
@@ -179,5 +179,5 @@ class VersionedFindMany(FindMany[Any]):
         return And(*others, last).query
 
     def _alternatives_last(self) -> list[Mapping[str, Any]]:
-        """The conditions, `$or` last. Those that Beanie adds to all queries of a document follow the query's own."""
+        """The conditions, `$or` last: Beanie appends its own, such as soft deletion's, to those of the query."""
         return sorted(self.find_expressions, key=lambda each: "$or" in each)

@@ -11,11 +11,11 @@ from bson import Binary, Decimal128
 from students_api.odm.encoding import BsonFilter
 
 VERSION_END = 2**63 - 1
-"""Every version is less: MongoDB's integers end here."""
+"""The exclusive upper bound of versions: the largest 64-bit integer, which MongoDB cannot increment."""
 
 
 def version_of(stored: Any) -> int:
-    """The version of a document by its stored value: a whole number from 1 on, or 0 where it is none or missing."""
+    """The version in a stored value: the integer part of a number from 1 on; 0 for any other value, or none."""
     if isinstance(stored, Decimal128):
         stored = stored.to_decimal()
         stored = float("nan") if stored.is_nan() else stored
@@ -25,9 +25,9 @@ def version_of(stored: Any) -> int:
 
 def version_filter(versions: set[int]) -> BsonFilter:
     """The filter that finds a document with one of these versions, as `version_of` reads them."""
-    each = [_version_between(one, one + 1) for one in sorted(versions) if one]
-    none = [{"$nor": [_version_between(1, VERSION_END)]}] if 0 in versions else []
-    return BsonFilter({"$or": [*each, *none]} if versions else MATCHES_NOTHING)
+    ranges = [_version_between(version, version + 1) for version in sorted(versions) if version]
+    zero = [{"$nor": [_version_between(1, VERSION_END)]}] if 0 in versions else []
+    return BsonFilter({"$or": [*ranges, *zero]} if versions else MATCHES_NOTHING)
 
 
 def _version_between(start: int, end: int) -> dict[str, Any]:
@@ -45,10 +45,10 @@ CANNOT_INCREMENT = BsonFilter({"$nor": [CAN_INCREMENT]})
 
 
 def with_version_increment(document: type[Document], update: Any) -> Any:
-    """The update, which also increments `version`, sets `updated_at`, and the revision where Beanie's are in use.
+    """The update, extended: it increments `version`, sets `updated_at`, and a new `revision_id` where Beanie uses one.
 
-    `update` has update operators, or is an aggregation pipeline. What it sets itself is kept; but of a document that is
-    saved whole, `version` and `updated_at` are older than the change.
+    `update` has update operators, or is an aggregation pipeline. Values that it sets itself are kept, except in a full
+    save (`_id` in `$set`): there `version` and `updated_at` are the old ones.
     """
     stamps: dict[str, Any] = {"updated_at": datetime.now(UTC)}
     if document.get_settings().use_revision:

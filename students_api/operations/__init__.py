@@ -1,4 +1,4 @@
-"""What concerns who runs the service: start and stop, health, logs, metrics, traces, workers, `check`.
+"""For operators: lifespan, health checks, logs, metrics, traces, workers, `students-api check`.
 
 Only `main` and the command import it; a resource never does.
 """

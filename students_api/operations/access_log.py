@@ -17,7 +17,7 @@ OTHER_METHOD = "other"
 NO_ROUTE = "-"
 
 PROBE_ROUTES = frozenset({"/livez", "/readyz", "/metrics"})
-"""Routes that probes ask all the time: logged at level DEBUG, unless they fail."""
+"""Routes that probes poll: logged at level DEBUG, unless they fail."""
 
 REQUEST_EVENT = "request"
 """The event of an access log line, and the attribute of its record that holds the request's fields."""
@@ -40,7 +40,7 @@ class Meter(Protocol):
 
 
 class AccessLogMiddleware:
-    """Logs each request and has `meters` measure it: by its route, never by its path, which has personal data.
+    """Logs each request and reports it to `meters`: by its route, never by its path, which has personal data.
 
     `meters` can change while the application runs.
     """

@@ -29,7 +29,7 @@ class _RawDocument(BaseModel):
 def check_settings() -> list[Finding]:
     """Findings on the environment: variables that look like a setting and are none."""
     unknown = Settings.unknown_variables()
-    return [Finding(False, f"settings: {name} is none of them; is it mistyped?") for name in unknown] or [
+    return [Finding(False, f"settings: {name} is not a setting; is it mistyped?") for name in unknown] or [
         Finding(True, "settings: all known")
     ]
 
@@ -54,7 +54,7 @@ async def check_database(database: Database, documents: list[type[Document]]) ->
             if errors := _validation_errors(document, content):
                 invalid += 1
                 yield Finding(False, f"{name} {content.get('_id')}: {'; '.join(errors)}")
-        yield Finding(not invalid, f"documents of {name}: {invalid} of {stored} break a rule")
+        yield Finding(not invalid, f"documents of {name}: {invalid} of {stored} are invalid")
 
 
 def _validation_errors(document: type[Document], content: dict[str, Any]) -> list[str]:

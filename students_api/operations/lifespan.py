@@ -17,7 +17,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 
 from students_api.mongodb.client import connect
 from students_api.mongodb.driver import Database, collection_of, time_limit
-from students_api.mongodb.errors import error_message, failure_message, is_auth_error, is_unavailable
+from students_api.mongodb.errors import error_message, is_auth_error, is_unavailable, operator_message
 from students_api.odm import migrations
 from students_api.odm.indexes import create_indexes
 from students_api.operations.access_log import Meter
@@ -42,9 +42,9 @@ def documents_in(models: Models) -> list[type[Document]]:
 
 @contextmanager
 def observability(app: FastAPI, meters: list[Meter]) -> Iterator[list[Any]]:
-    """Turn metrics and traces on where the settings say so: yields event listeners for the driver.
+    """Set up metrics and tracing where the settings enable them; yields the driver's event listeners.
 
-    What is off is not imported. It comes before the driver's client, which tracing has to instrument.
+    Neither is imported unless it is enabled. Enter this before the client is created: tracing instruments PyMongo.
     """
     listeners: list[Any] = []
     with ExitStack() as stack:
@@ -62,10 +62,10 @@ def observability(app: FastAPI, meters: list[Meter]) -> Iterator[list[Any]]:
 
 
 @asynccontextmanager
-async def connect_with_retry(app: FastAPI, models: Models) -> AsyncIterator[None]:
-    """Initialize the database `app.state.database`, now or in the background as soon as it answers.
+async def init_database_with_retry(app: FastAPI, models: Models) -> AsyncIterator[None]:
+    """Initialize the database; while MongoDB does not answer, start all the same and retry in the background.
 
-    Raises `StartUpError` where it answers at once, and refuses.
+    Raises `StartUpError` where MongoDB answers and refuses.
     """
     last_message = ""
 
@@ -84,10 +84,10 @@ async def connect_with_retry(app: FastAPI, models: Models) -> AsyncIterator[None
                 await initialize()
                 logger.info("MongoDB answers; the service is ready.")
             except Exception as error:  # whatever it is, the next attempt can succeed
-                message = failure_message(error) if isinstance(error, PyMongoError) else str(error)
+                message = operator_message(error) if isinstance(error, PyMongoError) else str(error)
                 if message != last_message:
                     unexpected = None if isinstance(error, PyMongoError | StartUpError) else error
-                    logger.warning("%s The service is not ready, and keeps trying.", message, exc_info=unexpected)
+                    logger.warning("%s The service is not ready, and retries.", message, exc_info=unexpected)
                 last_message = message
 
     try:
@@ -95,8 +95,8 @@ async def connect_with_retry(app: FastAPI, models: Models) -> AsyncIterator[None
     except PyMongoError as error:
         if not is_unavailable(error):
             raise
-        last_message = failure_message(error)
-        logger.warning("%s The service is not ready, and keeps trying.", last_message)
+        last_message = operator_message(error)
+        logger.warning("%s The service is not ready, and retries.", last_message)
     retries = asyncio.create_task(retry())
     try:
         yield
@@ -119,12 +119,10 @@ async def init_database(database: Database, models: Models) -> None:
         if is_unavailable(error) and not is_auth_error(error):
             raise
         raise StartUpError(
-            f"The documents' indexes cannot be built. Has the user the role readWrite? {error_message(error)}"
+            f"The documents' indexes cannot be built. Does the user have the role readWrite? {error_message(error)}"
         ) from error
     for message in conflicts:
-        logger.warning(
-            "An index that the documents declare cannot be built, and lists that need it are slow: %s", message
-        )
+        logger.warning("An index that the documents declare cannot be built; lists that need it are slow: %s", message)
 
 
 async def _has_documents(models: Models) -> bool:

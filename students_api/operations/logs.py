@@ -87,8 +87,8 @@ def formatter(log_format: str) -> structlog.stdlib.ProcessorFormatter:
 class BatchingHandler(logging.StreamHandler[TextIO]):
     """Writes records to stderr at once, but those of the access log in batches, a moment later.
 
-    A write releases the GIL to the driver's threads, and to get it back takes longer than to format the line. A batch
-    is no longer than an atomic write to a pipe, so that the lines of several workers stay apart.
+    A write releases the GIL; to get it back from the driver's threads takes longer than to format the line. A batch is
+    no longer than an atomic write to a pipe, so that the lines of several workers stay apart.
     """
 
     def __init__(self) -> None:

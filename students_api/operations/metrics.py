@@ -25,7 +25,7 @@ BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 1
 """Seconds: from the time of a GET by id to the deadline of a database operation."""
 
 
-disable_created_metrics()  # nor do several processes have them
+disable_created_metrics()  # prometheus-client's multiprocess mode has none either
 
 
 requests = Counter("http_requests", "Requests answered.", ["method", "route", "status"])
@@ -79,7 +79,7 @@ def get_metrics() -> Response:
 
 
 def _registry() -> CollectorRegistry:
-    """The registry of this process, or of all workers, whose values are in files; a dead one leaves its own behind."""
+    """The registry of this process, or of all workers, whose values are in files; those of dead workers are removed."""
     folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")  # which `students-api serve` sets
     if folder is None:
         return REGISTRY

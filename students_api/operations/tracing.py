@@ -23,7 +23,10 @@ FLUSH_SECONDS = 2
 
 @contextmanager
 def export_spans() -> Iterator[None]:
-    """Export this process's spans by OTLP over HTTP, to where OpenTelemetry's variables say; once in its life."""
+    """Export this process's spans by OTLP over HTTP, to where OpenTelemetry's variables say.
+
+    Call it once in a process: a tracer provider cannot be replaced.
+    """
     os.environ.setdefault("OTEL_SERVICE_NAME", "students-api")
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(_RedactPersonalData())

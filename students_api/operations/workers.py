@@ -8,10 +8,10 @@ from uvicorn.supervisors import Multiprocess
 
 
 def use_batch_scheduling() -> None:
-    """Schedule this process, and those that it starts, without preemption by threads that wake up (`SCHED_BATCH`).
+    """Use Linux's `SCHED_BATCH`: a driver's thread that wakes up does not preempt the event loop.
 
     Motor reads replies in threads. Each would otherwise preempt the event loop when its reply comes, only to wait for
-    the GIL, which the loop holds. See sched(7).
+    the GIL, which the loop holds. Processes that are started later inherit it. See sched(7).
     """
     if hasattr(os, "SCHED_BATCH"):
         with suppress(OSError):  # a container may forbid it

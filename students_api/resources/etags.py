@@ -32,23 +32,23 @@ def _parse_versions(request: Request, header: str) -> set[int] | None:
     """The versions in a header, whose lines are one list; `None` for `*`. Raises 422 where it is no list of tags."""
     value = ", ".join(request.headers.getlist(header))
     if not re.fullmatch(ENTITY_TAGS, value):
-        message = 'It should be a list of entity tags such as "1", or *; several lines of it are one list'
+        message = 'Input should be a list of entity tags such as "1", or *; repeated headers form one list'
         raise validation_error(("header", header), message, "entity_tags")
     if value == "*":
         return None
     return {version for version in map(int, VERSION_TAG.findall(value)) if version < VERSION_END}
 
 
-# In OpenAPI, but not in the handlers' signatures: to read a declared header takes FastAPI longer than all of this.
+# Declared in OpenAPI only: FastAPI takes longer to parse a declared header than this module takes in all.
 IF_MATCH = _header_parameter("If-Match", "Make the change only if the document still has this `ETag`; else 412.")
 
 IF_NONE_MATCH = _header_parameter("If-None-Match", "Answer 304 without a body if the document still has this `ETag`.")
 
 
-def if_match(request: Request) -> list[BsonFilter]:
-    """The filters that `If-Match` and `If-None-Match` add to the query of a write.
+def precondition_filters(request: Request) -> list[BsonFilter]:
+    """The preconditions of a write (optimistic locking): filters on the version from `If-Match` and `If-None-Match`.
 
-    So the check and the write are one operation of the database. Raises 422 where a header is no list of entity tags.
+    So the check and the write are one atomic operation. Raises 422 for a malformed header.
     """
     conditions = []
     if "If-Match" in request.headers and (versions := _parse_versions(request, "If-Match")) is not None:

@@ -42,7 +42,7 @@ EmailAddress = Annotated[EmailStr, WrapValidator(_bare_address)]
 """An address that email-validator accepts, without a display name; normalized, without a DNS look-up."""
 
 NotBoolean = BeforeValidator(_refuse_boolean)
-"""For numbers: refuses `true`, which pydantic takes for 1. Put it behind the limits, or OpenAPI loses them."""
+"""For numbers: refuses `true`, which pydantic takes for 1. It stands after the limits, or OpenAPI loses them."""
 
 DocumentId = Annotated[
     PydanticObjectId,
@@ -69,7 +69,7 @@ class LinkAsId:
     """For a `Link`, or a list of them: an id in JSON, in requests as in responses."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Validate what is no link yet as an id, of which Beanie then makes a link."""
+        """Validate any other value as an id, which Beanie then makes a link."""
         ids = handler.generate_schema(links_as_ids(source))
         return core_schema.chain_schema(
             [core_schema.no_info_wrap_validator_function(_link_or_id, ids), handler(source)],
@@ -79,11 +79,11 @@ class LinkAsId:
 
 def _link_or_id(value: Any, read: Callable[[Any], Any]) -> Any:
     values = value if isinstance(value, list) else [value]
-    return value if all(map(_is_linked, values)) else read(value)
+    return value if all(map(_is_link_or_document, values)) else read(value)
 
 
-def _is_linked(value: Any) -> bool:
-    """Whether it is a link, or a linked document, of which `fetch_links` finds a dictionary with an ObjectId."""
+def _is_link_or_document(value: Any) -> bool:
+    """Whether the value is a link, or the linked document that `fetch_links` has loaded, as a model or a dictionary."""
     return isinstance(value, Link | DBRef | Document) or (
         isinstance(value, dict) and isinstance(value.get("_id"), ObjectId)
     )

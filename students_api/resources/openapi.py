@@ -1,4 +1,4 @@
-"""The OpenAPI document: FastAPI's, extended by headers, problems and conditional parameters of each operation."""
+"""The OpenAPI document: FastAPI's, with problem details, response headers and conditional headers added."""
 
 import re
 from collections.abc import Mapping
@@ -26,12 +26,12 @@ from students_api.odm.indexes import declared_indexes
 from students_api.resources.etags import IF_MATCH, IF_NONE_MATCH
 
 EXAMPLE_ID = "5eb7cf5a86d9755df3a6c593"
-EXAMPLE_REQUEST_ID = Problem.model_fields["request_id"].examples[0]  # type: ignore[index]  # it has one
+EXAMPLE_REQUEST_ID = Problem.model_fields["request_id"].examples[0]  # type: ignore[index]  # declared with one example
 
 
-def header(description: str, example: str, kind: str = "string") -> dict[str, Any]:
-    """A header of a response, as OpenAPI describes it; `kind` is its JSON type."""
-    return {"description": description, "schema": {"type": kind}, "example": example}
+def header(description: str, example: str, json_type: str = "string") -> dict[str, Any]:
+    """A header of a response, as OpenAPI describes it."""
+    return {"description": description, "schema": {"type": json_type}, "example": example}
 
 
 ETAG = {"ETag": header("The document's version, for `If-Match` and `If-None-Match`.", '"1"')}
@@ -62,20 +62,25 @@ INVALID_ID = {
     "type": "string_pattern_mismatch",
 }
 
+PRECONDITION_FAILED = (
+    "{document} {id} does not meet the condition in If-Match or If-None-Match. "
+    "Get it again, and apply your change to the current version."
+)
+
 # For each problem an example of its detail, in which {document} and {id} are filled in, and its headers.
 PROBLEMS: dict[HTTPStatus, tuple[str, dict[str, Any]]] = {
     HTTPStatus.NOT_FOUND: ("{document} {id} not found", {}),
     HTTPStatus.NOT_ACCEPTABLE: (
-        "Answers are application/json; the request's Accept header has to allow that.", {}
+        "Responses are application/json; the Accept header must allow it.", {}
     ),
     HTTPStatus.REQUEST_TIMEOUT: (READ_TIMEOUT, CLOSE),
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: (TOO_LARGE.format(2**16), CLOSE),
     HTTPStatus.CONFLICT: (DUPLICATE_VALUE.format("number"), {}),
     HTTPStatus.PRECONDITION_FAILED: (
-        "{document} {id} is not as it was under your ETag. Get it again, and change what it is now.", ETAG
+        PRECONDITION_FAILED, ETAG
     ),
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: (
-        "The body's Content-Type has to be application/json.",
+        "The Content-Type must be application/json.",
         {"Accept": header("The media types that the body can have.", "application/json")},
     ),
     HTTPStatus.UNPROCESSABLE_ENTITY: ("", {}),  # the example depends on the operation
@@ -108,7 +113,7 @@ def extend_openapi(app: FastAPI, documents: Mapping[str, type[Document]]) -> Non
             for path, operations in document["paths"].items():
                 for method, operation in operations.items():
                     _extend_operation(operation, path, method, documents[operation["tags"][0]])
-            for name in ("HTTPValidationError", "ValidationError"):  # FastAPI's own 422, in whose place a problem is
+            for name in ("HTTPValidationError", "ValidationError"):  # FastAPI's models of a 422, which problems replace
                 if f"'#/components/schemas/{name}'" not in str(document):
                     document["components"]["schemas"].pop(name, None)
         return app.openapi_schema or {}
@@ -155,8 +160,8 @@ def _extend_operation(operation: dict[str, Any], path: str, method: str, documen
         }
         if status == HTTPStatus.UNPROCESSABLE_ENTITY:
             error = INVALID_BODY if "requestBody" in operation else INVALID_ID if "{" in path else INVALID_QUERY
-            place = " ".join(map(str, error["loc"]))
-            example |= {"detail": f"{place}: {error['msg']}", "errors": [error]}
+            location = " ".join(map(str, error["loc"]))
+            example |= {"detail": f"{location}: {error['msg']}", "errors": [error]}
         if status == HTTPStatus.SERVICE_UNAVAILABLE and method != "get":
             example |= {"detail": UNKNOWN_OUTCOME, "outcome": "unknown"}
         model = ValidationProblem if status == HTTPStatus.UNPROCESSABLE_ENTITY else Problem

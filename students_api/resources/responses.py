@@ -1,4 +1,4 @@
-"""Responses: what every operation of a kind declares in OpenAPI, and what its handler returns or raises.
+"""Responses: what each type of operation declares in OpenAPI, and what its handler returns or raises.
 
 Each constant is for the decorator of a route: `@router.get("/{id}", **GET, summary="Get a student")`.
 """
@@ -13,7 +13,7 @@ from students_api.http.negotiation import JSON
 from students_api.http.problems import problem_responses
 from students_api.odm.documents import StoredDocument
 from students_api.resources.etags import is_not_modified
-from students_api.resources.openapi import ETAG, LINK, LOCATION, response_headers
+from students_api.resources.openapi import ETAG, LINK, LOCATION, PRECONDITION_FAILED, response_headers
 from students_api.resources.schemas import DocumentResponse
 
 BODY_ERRORS = (
@@ -100,7 +100,5 @@ async def not_found_or_precondition_failed(
     stored = await document.find_one(document.id == document_id, projection_model=DocumentResponse)
     if stored is None:
         return not_found(document, document_id)
-    detail = (
-        f"{document.__name__} {document_id} is not as it was under your ETag. Get it again, and change what it is now."
-    )
+    detail = PRECONDITION_FAILED.format(document=document.__name__, id=document_id)
     return HTTPException(HTTPStatus.PRECONDITION_FAILED, detail, {"ETag": stored.etag})

@@ -32,7 +32,7 @@ JSON_SCALARS = (str, float, int, NoneType)
 
 
 def _to_json_value(value: Any) -> Any:
-    """The value where JSON has its type, the id of a link or of a linked document, else `None`."""
+    """The value as JSON can hold it; a link or linked document becomes its id, any other type of BSON `None`."""
     value = value.ref if isinstance(value, Link) else value
     value = value.id if isinstance(value, DBRef | Document) else value
     match value:
@@ -56,7 +56,7 @@ def _id_text(value: Any) -> Any:
 
 
 class _StoredVersion:
-    """The version of a document by its stored value. A whole number, as most are, is read without a call of Python."""
+    """The version from its stored value. An integer, the usual case, is validated in pydantic-core alone."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         number = core_schema.int_schema(strict=True, ge=0, lt=VERSION_END)
@@ -98,7 +98,7 @@ def partial(model: type[Model]) -> type[Model]:
     A `model_validator` of the model must expect that any field is `None`.
     """
     fields = _optional(
-        {name: (field, field.annotation, [*field.metadata, _OrNone()]) for name, field in model.model_fields.items()}
+        {name: (field, field.annotation, [*field.metadata, _Nullable()]) for name, field in model.model_fields.items()}
     )
     bases: Any = (model, _NullMeansOmitted)
     optional = create_model(
@@ -139,7 +139,7 @@ class _NullMeansOmitted(BaseModel):
         return {key: value for key, value in data.items() if value is not None} if isinstance(data, dict) else data
 
 
-class _OrNone:
+class _Nullable:
     """Makes a type with all its metadata nullable. `| None` would need every piece of metadata to be hashable."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -153,7 +153,7 @@ class _Lenient:
         other = core_schema.no_info_wrap_validator_function(
             _read_leniently, core_schema.nullable_schema(handler(source))
         )
-        # JSON's scalars pass without a call of Python, which would take most of the time of a list.
+        # JSON's scalars pass in pydantic-core; calls of Python would take most of the time of a list.
         return core_schema.union_schema(
             [core_schema.is_instance_schema(JSON_SCALARS), other],
             mode="left_to_right",
@@ -161,16 +161,14 @@ class _Lenient:
         )
 
 
-def _read_leniently(value: Any, read: Callable[[Any], Any]) -> Any:
+def _read_leniently(value: Any, validate: Callable[[Any], Any]) -> Any:
     if isinstance(value, ObjectId | DBRef | Link | Document):
         return _to_json_value(value)
     try:
-        declared = read(value)  # a date, an enumeration, a nested document
+        parsed = validate(value)  # a date, an enumeration, a nested document
     except ValidationError:
         return _to_json_value(value)
     # pydantic parses bytes as text or a number, which they are not; they may be a UUID.
     return (
-        _to_json_value(value)
-        if isinstance(value, bytes) and isinstance(declared, str | int | float | bytes)
-        else declared
+        _to_json_value(value) if isinstance(value, bytes) and isinstance(parsed, str | int | float | bytes) else parsed
     )

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from students_api.http.negotiation import MERGE_PATCH
-from students_api.resources.etags import if_match
+from students_api.resources.etags import precondition_filters
 from students_api.resources.openapi import extra_media_type
 from students_api.resources.responses import (
     CREATE,
@@ -68,7 +68,7 @@ async def update_student(student_id: PathId, update: StudentUpdate, request: Req
     """
     values = update.model_dump(exclude_none=True)
     student = await Student.update_one(
-        Student.id == student_id, *if_match(request), values=values, projection=StudentRead
+        Student.id == student_id, *precondition_filters(request), values=values, projection=StudentRead
     )
     if student is None:
         raise await not_found_or_precondition_failed(Student, student_id)
@@ -93,5 +93,5 @@ async def patch_student(student_id: PathId, update: StudentUpdate, request: Requ
 @router.delete("/{id}", **DELETE, summary="Delete a student")
 async def delete_student(student_id: PathId, request: Request) -> None:
     """Deletes the student with this id for good; with `If-Match`, only if nobody has changed it."""
-    if not await Student.delete_one(Student.id == student_id, *if_match(request)):
+    if not await Student.delete_one(Student.id == student_id, *precondition_filters(request)):
         raise await not_found_or_precondition_failed(Student, student_id)

@@ -11,7 +11,7 @@ async def test_a_second_one_gets_409_that_names_the_field(real_client: httpx2.As
     assert (jane.status_code, jane.json()["number"]) == (201, "S-1")
     again = await real_client.post("/students/", json=JANE | {"number": "S-1"})
     assert again.status_code == 409
-    assert again.json()["detail"] == "Another has the same number, which has to be different in each."
+    assert again.json()["detail"] == "Another document has the same number, which must be unique."
     joan = await real_client.post("/students/", json=JANE | {"number": "S-2"})
     taken = await real_client.put(joan.headers["Location"], json={"number": "S-1"})
     assert (taken.status_code, "S-1" in taken.text) == (409, False)

@@ -32,7 +32,7 @@ TEXT_FORMATS = {None, "email", "uri"}
 
 
 def _in_utc(value: datetime) -> datetime:
-    """The time in UTC, as MongoDB stores it. At the ends of the calendar a time of another zone has none."""
+    """The time in UTC, as MongoDB stores it. Near the years 1 and 9999 a time may have no equivalent in UTC."""
     try:
         return value if value.tzinfo is None else value.astimezone(UTC)
     except OverflowError as error:
@@ -54,30 +54,30 @@ VALUE_TYPES: dict[tuple[type, ...], Any] = {
 def filters_from_indexes(document: type[Document]) -> Callable[[type[Query]], type[Query]]:
     """A class decorator: gives a `ListQuery` the filters and sort orders that the document's indexes serve, no others.
 
-    An index serves an order if it holds every document, and no two alike; a filter, if it begins with the filter's key;
-    a text index serves `q`. Parameters have the fields' names, and MongoDB's keys are their aliases. Only the fields of
-    the plain model that the document inherits take part, not those of the document or of Beanie.
+    An index serves an order if it holds every document and its keys are unique; a filter, if it begins with the
+    filter's key; `q`, if it is a text index. Parameters are named after fields; in MongoDB the key is the field's
+    alias. Fields that the document class itself declares take no part.
     """
 
     def derive(base: type[Query]) -> type[Query]:
         declared = declared_indexes(document)
         indexes = [index for index in declared if _can_filter(index)]
-        plain = [each for each in document.mro() if issubclass(each, BaseModel) and not issubclass(each, Document)]
-        shown = {name for each in plain for name in each.model_fields}
-        own = {name: field for name, field in document.model_fields.items() if name in shown}
-        by_key = {field.alias or name: (name, field) for name, field in own.items() if _value_type(field.annotation)}
+        models = [model for model in document.mro() if issubclass(model, BaseModel) and not issubclass(model, Document)]
+        names = {name for model in models for name in model.model_fields}
+        fields = {name: field for name, field in document.model_fields.items() if name in names}
+        by_key = {field.alias or name: (name, field) for name, field in fields.items() if _value_type(field.annotation)}
         orders = {"id": [("_id", 1)], "-id": [("_id", -1)]} | dict(_orders(indexes, by_key))
         filters = {
             parameter: (key, operator, definition)
             for key in dict.fromkeys(index.keys[0][0] for index in indexes if index.keys[0][0] in by_key)
             for parameter, operator, definition in _filters(*by_key[key])
         }
-        shared = {"sort": _sort(orders), "fields": _fields(["id", *own]), **_text_search(declared)}
-        if taken := filters.keys() & {*base.model_fields, *shared, "q"}:
-            raise TypeError(f"Lists have a parameter of this name already: call the field another than {taken.pop()}")
-        by = {ATTRIBUTE_PREFIX + parameter: definition for parameter, (_, _, definition) in filters.items()}
+        shared = {"sort": _sort(orders), "fields": _fields(["id", *fields]), **_text_search(declared)}
+        if clashes := filters.keys() & {*base.model_fields, *shared, "q"}:
+            raise TypeError(f"The query parameter {clashes.pop()} exists already: rename the field")
+        attributes = {ATTRIBUTE_PREFIX + parameter: definition for parameter, (_, _, definition) in filters.items()}
         query = create_model(
-            base.__name__, __base__=base, __module__=base.__module__, __doc__=base.__doc__, **by, **shared
+            base.__name__, __base__=base, __module__=base.__module__, __doc__=base.__doc__, **attributes, **shared
         )
         query.orders = orders
         query.filters = {parameter: (key, operator) for parameter, (key, operator, _) in filters.items()}
@@ -101,17 +101,19 @@ def _sort(orders: Mapping[str, Order]) -> Any:
 
 def _fields(names: list[str]) -> Any:
     choice = "|".join(names)
-    kind = Annotated[str, Field(pattern=f"^({choice})(,({choice}))*$")]
+    annotation = Annotated[str, Field(pattern=f"^({choice})(,({choice}))*$")]
     description = "Only these keys of each document, separated by commas; `id` is always among them."
-    return _optional(kind, "fields", description, ",".join(names[1:3]))
+    return _optional_parameter(annotation, "fields", description, ",".join(names[1:3]))
 
 
 def _text_search(indexes: Iterable[Index]) -> dict[str, Any]:
     for index in indexes:
-        if fields := [key for key, kind in index.keys if kind == TEXT]:
-            kind = Annotated[str, Field(min_length=1, max_length=200, pattern=r"[^\W_]")]
-            description = f"Text search in {' or '.join(fields)}, for all of these words; one at least as a whole word."
-            return {"q": _optional(kind, "q", description, "jane")}
+        if fields := [key for key, direction in index.keys if direction == TEXT]:
+            annotation = Annotated[str, Field(min_length=1, max_length=200, pattern=r"[^\W_]")]
+            description = (
+                f"Full-text search in {' or '.join(fields)} for all of these words, one at least as a whole word."
+            )
+            return {"q": _optional_parameter(annotation, "q", description, "jane")}
     return {}
 
 
@@ -129,8 +131,8 @@ def _is_unique_order(index: Index) -> bool:
 def _orders(indexes: Iterable[Index], by_key: Mapping[str, tuple[str, FieldInfo]]) -> Iterator[tuple[str, Order]]:
     """The sort orders of the indexes, forward and backward, by their values of `sort`. A list field has no order."""
     names = {key: name for key, (name, field) in by_key.items() if get_origin(_unwrapped(field.annotation)) is not list}
-    for index, turn in itertools.product(filter(_is_unique_order, indexes), (1, -1)):
-        order = [(key, int(direction) * turn) for key, direction in index.keys]
+    for index, sign in itertools.product(filter(_is_unique_order, indexes), (1, -1)):
+        order = [(key, int(direction) * sign) for key, direction in index.keys]
         named = [(names.get(key), direction) for key, direction in order if key != "_id"]
         if named and all(name for name, _ in named):
             yield ",".join(f"{'-' if direction < 0 else ''}{name}" for name, direction in named), order
@@ -145,7 +147,7 @@ def _filters(name: str, field: FieldInfo) -> Iterator[tuple[str, str, Any]]:
     yield (
         name,
         "$in",
-        _optional(
+        _optional_parameter(
             values,
             name,
             f"Only those whose `{name}` equals this; given several times, any of them. {description}",
@@ -159,30 +161,32 @@ def _filters(name: str, field: FieldInfo) -> Iterator[tuple[str, str, Any]]:
             yield (
                 parameter,
                 f"${suffix}",
-                _optional(value, parameter, f"Only those whose `{name}` is {relation} this. {description}", example),
+                _optional_parameter(
+                    value, parameter, f"Only those whose `{name}` is {relation} this. {description}", example
+                ),
             )
 
 
-def _optional(kind: Any, name: str, description: str, example: Any) -> tuple[Any, Any]:
+def _optional_parameter(annotation: Any, name: str, description: str, example: Any) -> tuple[Any, Any]:
     """An optional query parameter that is not nullable: a URL has no null."""
     examples = [] if example in (None, [None]) else [example]
-    return kind, Field(None, alias=name, description=description, examples=examples)
+    return annotation, Field(None, alias=name, description=description, examples=examples)
 
 
 def _value_type(annotation: Any) -> Any:
-    """The type of a filter's values, without the limits of the field, beyond which a stored value may be."""
-    kind = _unwrapped(annotation)
-    if get_origin(kind) is list:
-        return _value_type(get_args(kind)[0])
-    if get_origin(kind) is Literal:
-        return kind
-    if not isinstance(kind, type):
+    """The type to validate a filter's values by, without the field's limits, which stored values may exceed."""
+    bare = _unwrapped(annotation)
+    if get_origin(bare) is list:
+        return _value_type(get_args(bare)[0])
+    if get_origin(bare) is Literal:
+        return bare
+    if not isinstance(bare, type):
         return None
     for known, value in VALUE_TYPES.items():
-        if issubclass(kind, known):
-            return value or kind
+        if issubclass(bare, known):
+            return value or bare
     try:
-        schema = TypeAdapter(kind).json_schema()
+        schema = TypeAdapter(bare).json_schema()
     except PydanticUserError:  # a type that pydantic does not know
         return None
     return str if schema.get("type") == "string" and schema.get("format") in TEXT_FORMATS else None
@@ -193,6 +197,6 @@ def _unwrapped(annotation: Any) -> Any:
     if get_origin(annotation) is Annotated:
         return _unwrapped(get_args(annotation)[0])
     if get_origin(annotation) in {Union, UnionType}:
-        kinds = [kind for kind in get_args(annotation) if kind is not NoneType]
-        return _unwrapped(kinds[0]) if len(kinds) == 1 else None
+        members = [member for member in get_args(annotation) if member is not NoneType]
+        return _unwrapped(members[0]) if len(members) == 1 else None
     return annotation

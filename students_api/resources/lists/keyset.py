@@ -1,4 +1,4 @@
-"""Keyset pagination: a page begins after the sort keys of the last document, by a range of an index, not an offset."""
+"""Keyset pagination: the next page is a range of an index after the last document's sort keys, without an offset."""
 
 import math
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ class KeysetPosition(NamedTuple):
 
 
 def conditions_after(values: Sequence[Any], order: Order) -> list[dict[str, Any]]:
-    """Filters that find, in this order, all documents after these values. Each is one range of the order's index."""
+    """Filters for all documents after these values in this order; each is one range of the order's index."""
     conditions = []
     for depth, (key, direction) in reversed(list(enumerate(order))):
         same = {key: {"$eq": value} for (key, _), value in zip(order, values[:depth], strict=False)}
@@ -44,7 +44,7 @@ def conditions_after(values: Sequence[Any], order: Order) -> list[dict[str, Any]
 
 
 def _beyond(key: str, direction: int, value: Any) -> dict[str, Any]:
-    """The filter for what comes after the value in MongoDB's order, of whatever type.
+    """The condition for all values after this one in MongoDB's sort order, whatever their type.
 
     MongoDB's comparisons find values of one type only; their negations find those of all other types as well.
     """
@@ -57,24 +57,24 @@ def _beyond(key: str, direction: int, value: Any) -> dict[str, Any]:
             if direction > 0
             else {key: {"$in": [[], None]}}
         )
-    least = [each for _, each in COMPARABLE_TYPES]
+    least_values = [least for _, least in COMPARABLE_TYPES]
     if direction > 0:
-        before = [
+        exclusions = [
             {"$not": {"$lte": value}},
-            *({"$not": {"$gte": each}} for each in least[:rank]),
+            *({"$not": {"$gte": least}} for least in least_values[:rank]),
             {"$nin": [None, NAN]},
-            {"$ne": []},  # which comes before null
+            {"$ne": []},  # an empty array sorts before null
         ]
     else:
-        before = [{"$not": {"$gte": each}} for each in (value, *least[rank + 1 :])]
-    return {"$and": [{key: condition} for condition in before]}
+        exclusions = [{"$not": {"$gte": bound}} for bound in (value, *least_values[rank + 1 :])]
+    return {"$and": [{key: condition} for condition in exclusions]}
 
 
 def _type_rank(value: Any) -> int | None:
     """The position of the value's type among the comparable ones; `None` for null and for any other type."""
     if isinstance(value, bson.Code):
         return None
-    ranks = [rank for rank, (kinds, _) in enumerate(COMPARABLE_TYPES) if isinstance(value, kinds)]
+    ranks = [rank for rank, (types, _) in enumerate(COMPARABLE_TYPES) if isinstance(value, types)]
     return ranks[-1] if ranks else None  # the last one: a boolean is an `int`, too
 
 

@@ -37,13 +37,17 @@ NextCursor = Annotated[
 
 Total = Annotated[
     int | SkipJsonSchema[None],
-    Field(default_factory=omitted, description="How many match the filters, with `count=true`.", examples=[1]),
+    Field(
+        default_factory=omitted,
+        description="The number of documents that match the filters, with `count=true`.",
+        examples=[1],
+    ),
 ]
 """A page's key `total`."""
 
 
 class Page(NamedTuple):
-    """The raw documents of a page, the cursor of the next one, and the number of matches if it was asked for."""
+    """The raw documents of a page, the cursor of the next one, and the number of matches with `count=true`."""
 
     documents: list[dict[str, Any]]
     next_cursor: str | None
@@ -58,8 +62,12 @@ class ListQuery(BaseModel):
     orders: ClassVar[dict[str, Order]]
     filters: ClassVar[dict[str, tuple[str, str]]]  # of each parameter the key in MongoDB and the operator
 
-    limit: Annotated[int, Field(ge=1, le=1000, description="How many to return at most.", examples=[50])] = 1000
-    skip: Annotated[int, Field(ge=0, le=10_000, description="How many to skip; not with `cursor`.", examples=[100])] = 0
+    limit: Annotated[
+        int, Field(ge=1, le=1000, description="The page size: how many documents to return at most.", examples=[50])
+    ] = 1000
+    skip: Annotated[
+        int, Field(ge=0, le=10_000, description="How many documents to skip; not with `cursor`.", examples=[100])
+    ] = 0
     cursor: str = Field(
         default_factory=omitted,
         pattern="^[A-Za-z0-9_-]+$",
@@ -67,13 +75,17 @@ class ListQuery(BaseModel):
         examples=["0KpWQp0wM1HdDCBUIAAAAAR2YWx1ZXMAFwAAAAcwAGofjiucPU5fYHGCkwAQc2tpcAAAAAAAAA"],
     )
     count: Annotated[
-        bool, Field(description="Whether to return as `total` how many match the filters.", examples=[True])
+        bool,
+        Field(
+            description="Whether the response has `total`, the number of documents that match the filters.",
+            examples=[True],
+        ),
     ] = False
 
     @model_validator(mode="after")
     def _cursor_or_skip(self) -> Self:
         if self.cursor and self.skip:
-            raise PydanticCustomError("skip_and_cursor", "skip and cursor exclude each other: leave one out")
+            raise PydanticCustomError("skip_and_cursor", "skip and cursor cannot be combined: leave one out")
         return self
 
     @property
@@ -96,7 +108,8 @@ class ListQuery(BaseModel):
             return cursors.decode(self.cursor, self.fingerprint(), self.order)
         except ValueError as error:
             message = (
-                "The cursor is damaged, or of a list with other filters or another order. Leave it out to begin anew"
+                "The cursor is damaged, or belongs to other filters or another sort. "
+                "Leave it out to start from the first page"
             )
             raise validation_error(("query", "cursor"), message, "cursor") from error
 
@@ -124,10 +137,12 @@ class ListQuery(BaseModel):
         several = {parameter for parameter, (_, operator) in self.filters.items() if operator == "$in"}
         for name, times in Counter(name for name, _ in request.query_params.multi_items()).items():
             if times > 1 and name not in several:
-                raise validation_error(("query", name), "It takes one value, and is given several times", "repeated")
+                raise validation_error(
+                    ("query", name), "This parameter takes one value, but was given several times", "repeated"
+                )
 
     def fingerprint(self) -> bytes:
-        """What tells this list from every other, for its cursors: the filters and the sort order."""
+        """Identifies the list, its filters and its sort order, so that a cursor of another list is refused."""
         kept = self.model_dump_json(exclude={"limit", "skip", "cursor", "count", "fields"}, exclude_defaults=True)
         return f"{type(self).__name__} {kept}".encode()
 
@@ -135,25 +150,27 @@ class ListQuery(BaseModel):
         """Beanie's queries for everything from the position on, to be run one after the other; mostly it is one."""
         matching = self._conditions(document)
         values = self.position.values
-        ranges = [] if values is None else [BsonFilter(each) for each in conditions_after(values, self.order)]
+        ranges = [] if values is None else [BsonFilter(condition) for condition in conditions_after(values, self.order)]
         if ranges and self._can_sort_merge(matching):
-            ranges = [BsonFilter({"$or": [{"$and": [*matching, each]} for each in ranges]})]
+            ranges = [BsonFilter({"$or": [{"$and": [*matching, condition]} for condition in ranges]})]
             matching = []
         options: dict[str, Any] = {
             "sort": [(key, SortDirection(direction)) for key, direction in self.order],
             "projection_model": projection,
             "batch_size": self.limit + 1,  # or MongoDB sends 101 first, and the rest in a second round trip
         }
-        return [document.find(*matching, each, **options) for each in ranges] or [document.find(*matching, **options)]
+        return [document.find(*matching, condition, **options) for condition in ranges] or [
+            document.find(*matching, **options)
+        ]
 
     def _can_sort_merge(self, matching: list[BsonFilter]) -> bool:
-        """Whether MongoDB merges the ranges after the position in the sort order (the plan stage SORT_MERGE).
+        """Whether MongoDB can merge the ranges in the sort order (the plan stage SORT_MERGE).
 
-        It merges fetched documents, among which a missing value is less than null, though an index holds both as one:
-        so not where a range is equal to null. Ranges of several values, and of a text search, it sorts in memory.
+        Not with null among the position's values: the merge sorts a missing field before null, while an index holds
+        both as equal. With several `$in` values, or a text search, MongoDB would sort in memory.
         """
         values = self.position.values or []
-        several = any(len(each.get("$in", [])) > 1 for conditions in matching for each in conditions.values())
+        several = any(len(operators.get("$in", [])) > 1 for conditions in matching for operators in conditions.values())
         return None not in values and not several and not any("$text" in conditions for conditions in matching)
 
     async def page(self, document: type[Document], projection: type[BaseModel]) -> Page:
@@ -162,15 +179,15 @@ class ListQuery(BaseModel):
         skip, wanted = self.position.skip, self.limit + 1  # one more tells whether there is a next page
         try:
             for query in self.queries(document, projection):
-                part = await fetch_raw(query.skip(skip).limit(wanted - len(found)))
-                skip = max(skip - await count(query), 0) if skip and not part else 0
-                found += part
+                batch = await fetch_raw(query.skip(skip).limit(wanted - len(found)))
+                skip = max(skip - await count(query), 0) if skip and not batch else 0
+                found += batch
                 if len(found) == wanted:
                     break
             total = await count(document.find(*self._conditions(document))) if self.count else None
         except OperationFailure as error:
             if error.code == INDEX_NOT_FOUND:
-                detail = "Words cannot be searched for: the text index is missing. `students-api check` shows what is."
+                detail = "Full-text search needs the text index, which is missing. `students-api check` lists what is."
                 raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, detail, {"Retry-After": "60"}) from error
             raise
         documents, next_cursor = found[: self.limit], None
@@ -180,7 +197,7 @@ class ListQuery(BaseModel):
         return Page(documents, next_cursor, total)
 
     async def _next_position(self, document: type[Document], documents: list[dict[str, Any]]) -> KeysetPosition:
-        """The position after the page: after its last document with comparable sort keys, then `skip`."""
+        """The position after this page: its last document with comparable sort keys, and how many to skip after it."""
         for further, last in enumerate(reversed(documents)):
             values = [last.get(key) for key, _ in self.order]
             if all(map(is_comparable, values)) and await self._is_stored_verbatim(document, last, values):
