@@ -21,12 +21,14 @@ LAST = {name: recipe for name, recipe in RECIPES.items() if name not in BUILT_ON
 """The recipes that no other builds on; in the copies of these the others are as well."""
 
 TOGETHER = [
-    ("a-filter", "an-index", "a-field-validator", "an-aggregation", "a-migration", "links-both-ways"),
-    ("a-hook", "a-unique-field", "a-view", "soft-delete"),
-    ("a-model-validator", "saved-changes", "inheritance"),
+    (
+        *("a-filter", "an-index", "a-field-validator", "saved-changes"),
+        *("an-aggregation", "inheritance", "a-migration", "links-both-ways"),
+    ),
+    ("a-unique-field", "a-model-validator", "a-hook", "soft-delete", "a-view"),
 ]
 """The recipes that are tested in one copy: in the first the service changes a student in one operation, in the second
-it reads the student before that for the sake of a hook, and in the third for that of a rule."""
+it has to read the student before that, for the hook and the validator."""
 
 IGNORED = [line.rstrip("/") for line in (PROJECT / ".gitignore").read_text().splitlines()]
 NOT_COPIED = shutil.ignore_patterns(".git", *IGNORED)
