@@ -1,5 +1,6 @@
 """What the tests share: the two databases, a client for the application, and the service as a process of its own."""
 
+import logging
 import os
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -11,6 +12,7 @@ import httpx2
 import pytest
 from beanie import View, init_beanie
 from fastapi import FastAPI
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from students_api.main import MODELS, create_app
 from students_api.mongodb.client import open_database
@@ -126,10 +128,23 @@ def database(request: pytest.FixtureRequest, where: str) -> Database:
     return cast("Database", request.getfixturevalue("mock_database" if where == "mongomock" else "real_database"))
 
 
+def logging_exceptions(app: ASGIApp) -> ASGIApp:
+    """The application, with its exceptions logged as uvicorn does: pytest shows the traceback where a test fails."""
+
+    async def logged(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await app(scope, receive, send)
+        except Exception:
+            logging.getLogger("uvicorn.error").exception("Exception in ASGI application")
+            raise
+
+    return logged
+
+
 @asynccontextmanager
 async def running(app: FastAPI) -> AsyncIterator[httpx2.AsyncClient]:
-    """A client of an application, which runs in this process."""
-    transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
+    """A client of an application, which runs in this process. To the client an exception is a 500."""
+    transport = httpx2.ASGITransport(logging_exceptions(app), raise_app_exceptions=False)
     async with (
         app.router.lifespan_context(app),
         httpx2.AsyncClient(transport=transport, base_url="http://service") as client,

@@ -19,7 +19,7 @@ from students_api.mongodb.client import open_database
 from students_api.mongodb.local_mongod import LocalMongod
 from students_api.settings import Settings
 from students_api.students.student import Student
-from tests.conftest import JANE, NO_STUDENT, STORED_JANE
+from tests.conftest import JANE, NO_STUDENT, STORED_JANE, running
 from tests.test_problems import problem_of
 
 pytestmark = pytest.mark.mongod
@@ -92,11 +92,7 @@ async def service(url: str, **settings: Any) -> AsyncIterator[httpx2.AsyncClient
     chosen = Settings().model_copy(update={"deadline_seconds": 0.2, **settings})
     async with open_database(url, chosen) as database:
         app = create_app(chosen, open_deployment=lambda *_: nullcontext(database))
-        transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
-        async with (
-            app.router.lifespan_context(app),
-            httpx2.AsyncClient(transport=transport, base_url="http://service") as client,
-        ):
+        async with running(app) as client:
             yield client
 
 

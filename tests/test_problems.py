@@ -131,6 +131,17 @@ async def test_what_is_unforeseen_gets_500_without_a_word_of_it(client: httpx2.A
     assert "SECRET" not in answer.text
 
 
+async def test_a_500_in_a_test_shows_its_traceback(
+    client: httpx2.AsyncClient, broken_reads: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Among the captured log calls, which pytest shows where a test fails."""
+    broken_reads(RuntimeError("as planned"))
+    assert (await client.get(f"/students/{NO_STUDENT}")).status_code == 500
+    assert "Traceback (most recent call last)" in caplog.text
+    assert "in get_student" in caplog.text
+    assert caplog.text.rstrip().endswith("RuntimeError: as planned")
+
+
 async def test_another_overflow_is_unforeseen_and_logged(
     client: httpx2.AsyncClient, broken_reads: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
