@@ -26,7 +26,7 @@ from tests.service import Service
 
 # The declared examples, so that a field that a school adds is in every test from the start.
 JANE: dict[str, Any] = STUDENTS.body
-STORED_JANE = {name: value for name, value in JANE.items() if value is not None}
+STORED_JANE = {name: value for name, value in STUDENTS.stored(JANE).items() if value is not None}
 """As another program stores her."""
 
 NO_STUDENT = NO_ID
@@ -206,26 +206,30 @@ def resource(request: pytest.FixtureRequest) -> Resource:
     return cast("Resource", request.param)
 
 
+async def create(client: httpx2.AsyncClient, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    """Store a document, and return it as the service answered it."""
+    answer = await client.post(path, json=body)
+    assert answer.status_code == 201, answer.text
+    created: dict[str, Any] = answer.json()
+    return created
+
+
 @pytest.fixture
 async def item(client: httpx2.AsyncClient, resource: Resource) -> dict[str, Any]:
     """A stored one of the resource, as the service answered it."""
-    answer = await client.post(resource.path, json=resource.body)
-    found: dict[str, Any] = answer.json()
-    return found
+    return await create(client, resource.path, resource.body)
 
 
 @pytest.fixture
 async def items(client: httpx2.AsyncClient, resource: Resource) -> list[dict[str, Any]]:
     """Several of them, in the order of their creation."""
-    return [(await client.post(resource.path, json=body)).json() for body in resource.bodies(6)]
+    return [await create(client, resource.path, body) for body in resource.bodies(6)]
 
 
 @pytest.fixture
 async def jane(client: httpx2.AsyncClient) -> dict[str, Any]:
     """A stored student, as the service answered it."""
-    answer = await client.post("/students/", json=JANE)
-    student: dict[str, Any] = answer.json()
-    return student
+    return await create(client, "/students/", JANE)
 
 
 @pytest.fixture

@@ -6,21 +6,25 @@ from functools import cached_property
 from typing import Any, get_type_hints
 from uuid import UUID
 
+import bson
 import httpx2
-from bson import ObjectId
+from beanie.odm.utils.encoder import Encoder
+from bson import CodecOptions, DBRef, ObjectId
+from bson.binary import UuidRepresentation
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from students_api import main
 from students_api.mongodb.driver import Database
-from students_api.odm.encoding import to_bson_filter
-from students_api.odm.indexes import declared_indexes
+from students_api.odm.indexes import TEXT, declared_indexes
 from students_api.resources import routing
 from students_api.resources.lists.query import ListQuery
 
 NO_ID = "5eb7cf5a86d9755df3a6c593"
 """An id that nothing has."""
 
+IDS = [NO_ID, *(f"5eb7cf5a86d9755df3a6d{number:03x}" for number in range(8))]
 DAYS = [f"2001-02-0{number}" for number in range(1, 9)]
 WORDS = ["Alpha", "Beta", "Gamma", "Delta", "Epsilon", "Zeta", "Eta", "Theta"]
 
@@ -46,9 +50,11 @@ class Resource:
         self.page: type[BaseModel] = routes["GET", "/"].response_model
         self.items = next(iter(self.page.model_fields))
         """The key of a page that holds the items."""
-        self.fields = list(self.create.model_fields)
-        own = {name for name in self.unique if not self.create.model_fields[name].is_required()}
-        self.body = example(self.create, without=own)  # so that it can be stored again and again
+        self.declared = by_key(self.create)
+        self.fields = list(self.declared)
+        """The keys of the fields in JSON: their aliases, or else their names."""
+        optional = {name for name, field in self.declared.items() if not field.is_required()}
+        self.body = example(self.create, without=self.unique & optional)  # so that it can be stored again and again
 
     def __repr__(self) -> str:
         return self.prefix.strip("/")
@@ -56,7 +62,7 @@ class Resource:
     @cached_property
     def plain(self) -> list[str]:
         """The fields of text and of numbers."""
-        kinds = {name: _kind(self.create, name) for name in self.fields}
+        kinds = {name: _kind(self.create.model_json_schema(), name) for name in self.fields}
         return [
             name
             for name, kind in kinds.items()
@@ -64,21 +70,41 @@ class Resource:
         ]
 
     @cached_property
+    def unique_keys(self) -> list[str]:
+        """The keys whose values are different in each document: one of each unique index, which may lead into a field.
+
+        Of several that of the field with the most values to choose from.
+        """
+        return [
+            max((key for key, _ in index.keys), key=lambda key: len(self._candidates(key.partition(".")[0])))
+            for index in declared_indexes(self.document)
+            if index.options.get("unique")
+        ]
+
+    @cached_property
     def unique(self) -> set[str]:
         """The fields that are different in each document."""
-        keys = [index.keys for index in declared_indexes(self.document) if index.options.get("unique")]
-        return {str(name) for each in keys for name, _ in each}
+        return {key.partition(".")[0] for key in self.unique_keys}
+
+    @cached_property
+    def text_index(self) -> str:
+        """The name of the index in which words are searched for."""
+        indexes = [index for index in declared_indexes(self.document) if TEXT in dict(index.keys).values()]
+        return str(next(index.options["name"] for index in indexes))
 
     @cached_property
     def values(self) -> dict[str, list[Any]]:
         """Valid values of each field, no two the same; the first is the body's."""
-        return {name: self._valid(name, candidates(self.create, name)) for name in self.fields}
+        return {name: self._valid(name, self._candidates(name)) for name in self.fields}
+
+    def _candidates(self, name: str) -> list[Any]:
+        return candidates(self.create, name) if name in self.declared else []
 
     def _valid(self, name: str, values: list[Any]) -> list[Any]:
         found = [self.body[name]]
         for value in values:
             try:
-                valid = self.create.model_validate(self.body | {name: value}).model_dump(mode="json")[name]
+                valid = as_json(self.create.model_validate(self.body | {name: value}))[name]
             except ValidationError:
                 continue
             found += [] if valid in found else [valid]
@@ -97,6 +123,8 @@ class Resource:
 
     def bodies(self, count: int) -> list[dict[str, Any]]:
         """Bodies that differ, with some values in several of them; the first is that of the examples."""
+        for name in self.unique & self.values.keys():
+            assert len(self.values[name]) >= count, f"Declare {count} examples of {name}, which is unique"
         chance = random.Random(1)
         chosen = [
             {
@@ -109,14 +137,28 @@ class Resource:
 
     def documents(self, count: int, **more: Any) -> list[dict[str, Any]]:
         """Documents as another program stores them: of the body, and with what is given."""
-        whole: dict[str, Any] = to_bson_filter(self.document, self.create.model_validate(self.body).model_dump())
-        whole = {key: value for key, value in whole.items() if value is not None}
+        whole = {key: value for key, value in self.stored(self.body).items() if value is not None}
         others = [self.own(number) for number in range(1, count)]
         return [{"_id": ObjectId(), **whole, **own, **more} for own in [{}, *others]]
 
-    def own(self, number: int) -> dict[str, str]:
+    def stored(self, body: dict[str, Any]) -> dict[str, Any]:
+        """What is stored of a body, as it is read again: a date as a time, an enumeration's member as its value."""
+        values = self.create.model_validate(body)
+        encoders = getattr(getattr(self.document, "Settings", None), "bson_encoders", {})
+        encoded = Encoder(custom_encoders=encoders).encode(
+            {key: getattr(values, name) for name, key in names(self.create)}
+        )
+        options = CodecOptions[dict[str, Any]](tz_aware=True, uuid_representation=UuidRepresentation.STANDARD)
+        return bson.decode(bson.encode(encoded), options)
+
+    def own(self, number: int) -> dict[str, Any]:
         """The unique fields, with values that no other number gives and the body has not."""
-        return dict.fromkeys(self.unique, str(number))
+        own: dict[str, Any] = {}
+        for key in self.unique_keys:
+            field, *inner = key.split(".")
+            kind = _kind(self.create.model_json_schema(), field) if field in self.declared else {}
+            own[field] = _unlike_others(kind, inner, self.body.get(field), number)
+        return own
 
     def collection(self, database: Database) -> Any:
         """Where the documents are."""
@@ -144,46 +186,84 @@ class Resource:
         raise AssertionError("no end")
 
 
+def names(shape: type[BaseModel]) -> list[tuple[str, str]]:
+    """The fields' names, each with its key in JSON and in MongoDB."""
+    return [(name, field.alias or name) for name, field in shape.model_fields.items()]
+
+
+def by_key(shape: type[BaseModel]) -> dict[str, FieldInfo]:
+    """The fields by their keys in JSON."""
+    return {key: shape.model_fields[name] for name, key in names(shape)}
+
+
+def as_json(model: BaseModel) -> dict[str, Any]:
+    """A body as JSON gives it back."""
+    return model.model_dump(mode="json", by_alias=True)
+
+
 def example(shape: type[BaseModel], without: Iterable[str] = ()) -> dict[str, Any]:
-    """A body of the examples that the fields declare, as JSON gives it back; a field without one has its default."""
+    """A body of the examples that the fields declare; a field without one has its default."""
     given = {
         name: next(iter(candidates(shape, name)), None)
-        for name, field in shape.model_fields.items()
+        for name, field in by_key(shape).items()
         if (field.examples or field.is_required()) and name not in without
     }
-    return shape.model_validate(given).model_dump(mode="json")
+    return as_json(shape.model_validate(given))
 
 
 def candidates(shape: type[BaseModel], name: str) -> list[Any]:
     """Values in JSON that a field may take: its examples, and others that its schema suggests."""
-    return [*(shape.model_fields[name].examples or []), *_suggested(_kind(shape, name))]
+    return _candidates(shape.model_json_schema(), name)
 
 
-def _kind(shape: type[BaseModel], name: str) -> dict[str, Any]:
+def _candidates(schema: dict[str, Any], name: str) -> list[Any]:
+    return [*schema["properties"][name].get("examples", []), *_suggested(_kind(schema, name))]
+
+
+def _kind(schema: dict[str, Any], name: str) -> dict[str, Any]:
     """The schema of a field that is not null."""
-    schema = shape.model_json_schema()
+    definitions = schema.get("$defs", {})
     kind: dict[str, Any] = schema["properties"][name]
     for _ in range(2):  # what is optional may refer to what is defined apart
         kind = next((each for each in kind.get("anyOf", []) if each != {"type": "null"}), kind)
-        kind = schema["$defs"][kind["$ref"].rpartition("/")[2]] if "$ref" in kind else kind
-    return kind
+        kind = definitions[kind["$ref"].rpartition("/")[2]] if "$ref" in kind else kind
+    return kind | {"$defs": definitions}
+
+
+def _type(kind: dict[str, Any]) -> str:
+    return "enum" if "enum" in kind else str(kind.get("format", kind.get("type", "")))
+
+
+def _unlike_others(kind: dict[str, Any], inner: list[str], body: Any, number: int) -> Any:
+    """A value of the field, or of what is inside of it, that only this number has."""
+    if inner == ["$id"]:
+        return DBRef("documents", ObjectId(f"{number:024x}"))
+    if inner and inner[0] in kind.get("properties", {}):
+        (name, *further), values = inner, body or {}
+        return values | {name: _unlike_others(_kind(kind, name), further, values.get(name), number)}
+    return {"integer": -number, "number": -number, "email": f"{number}@example.com"}.get(_type(kind), str(number))
 
 
 def _suggested(kind: dict[str, Any]) -> list[Any]:
+    if "properties" in kind:
+        inner = {name: _candidates(kind, name) for name in kind["properties"]}
+        return [
+            {name: values[turn % len(values)] for name, values in inner.items() if values} for turn in range(len(WORDS))
+        ]
     low = kind.get("minimum", kind.get("exclusiveMinimum", 0))
     high = kind.get("maximum", kind.get("exclusiveMaximum", low + 8))
     suggested: dict[str, list[Any]] = {
         "boolean": [True, False],
         "integer": list(range(int(low), int(high) + 1))[:9],
         "number": [low + (high - low) * eighth / 8 for eighth in range(9)],
-        "string": [*WORDS, NO_ID],
+        "string": [*WORDS, *IDS],
         "date": DAYS,
         "date-time": [f"{day}T04:05:06Z" for day in DAYS],
         "email": [f"{word.lower()}@example.com" for word in WORDS],
         "uri": [f"https://example.com/{word}" for word in WORDS],
         "uuid": [str(UUID(int=number)) for number in range(1, 9)],
     }
-    return kind.get("enum") or suggested.get(kind.get("format", kind.get("type", "")), [])
+    return kind.get("enum") or suggested.get(_type(kind), [])
 
 
 def _parameter(route: APIRoute, base: type[Any]) -> Any:

@@ -23,8 +23,8 @@ from students_api.odm.queries import fetch_raw
 from students_api.resources.lists.filters import filters_from_indexes
 from students_api.resources.lists.query import ListQuery
 from students_api.settings import Settings
-from students_api.students.student import StudentFields
-from tests.conftest import JANE
+from tests.people import JANE_DOE, PersonFields
+from tests.resources import STUDENTS
 from tests.test_bad_input import is_validation_problem
 
 
@@ -37,7 +37,7 @@ class Address(BaseModel):
     city: str
 
 
-class PupilFields(StudentFields):
+class PupilFields(PersonFields):
     year: Annotated[int | None, Indexed(), Field(ge=1, le=9, description="The year of study.", examples=[2])] = None
     born: Annotated[datetime | None, Indexed(index_type=-1)] = None
     colour: Annotated[Colour, Indexed()] = Colour.RED
@@ -161,8 +161,8 @@ async def test_a_value_finds_what_was_stored_of_it(database: Database) -> None:
         "tags": ["a", "b"], "key": key, "tutor": tutor, "page": "https://example.com/jane", "badge": "B1", "locker": 3,
         "fee": "1.50",
     }  # fmt: skip
-    await Pupil.model_validate(JANE | whole).insert()
-    await Pupil.model_validate(JANE | dict.fromkeys(whole) | {"badge": "B2", "colour": "red", "tags": []}).insert()
+    await Pupil.model_validate(JANE_DOE | whole).insert()
+    await Pupil.model_validate(JANE_DOE | dict.fromkeys(whole) | {"badge": "B2", "colour": "red", "tags": []}).insert()
     sent: dict[str, Any] = whole | {"tutor": str(tutor), "key": str(key), "tags": "b", "born": "2001-02-03T00:00:00Z"}
     for name, value in sent.items():
         found = await PupilQuery.model_validate({name: [value]}).page(Pupil, Pupil)
@@ -182,7 +182,7 @@ async def test_a_walk_goes_through_every_order(real_database: Database) -> None:
             "year": number % 2 + 1 or None,
             "born": datetime(2001, 1, 1 + number % 3, tzinfo=UTC),
         }
-        await Pupil.model_validate(JANE | more | {"boards": number % 2 == 0, "key": UUID(int=number % 2)}).insert()
+        await Pupil.model_validate(JANE_DOE | more | {"boards": number % 2 == 0, "key": UUID(int=number % 2)}).insert()
     for sort in PupilQuery.orders:
         query: dict[str, Any] = {"sort": sort}
         whole = (await PupilQuery.model_validate(query).page(Pupil, Pupil)).documents
@@ -241,10 +241,10 @@ async def test_a_value_that_a_unique_index_has_already_gets_409_that_names_the_f
     ):
         await init_beanie(real_database, document_models=[Pupil], skip_indexes=True)
         await create_indexes(Pupil)
-        pupil = JANE | {"badge": "SECRET"}
+        pupil = JANE_DOE | {"badge": "SECRET"}
         assert [(await client.post("/pupils", json=pupil)).status_code for _ in range(2)] == [200, 409]
         problem = (await client.post("/pupils", json=pupil)).json()
-        huge = await client.post("/pupils", json=JANE | {"badge": "B1", "locker": 2**64})
+        huge = await client.post("/pupils", json=JANE_DOE | {"badge": "B1", "locker": 2**64})
         assert is_validation_problem(huge, "body")
     assert "badge" in problem["detail"]
     assert "SECRET" not in str(problem)
@@ -255,7 +255,7 @@ async def test_a_value_that_a_unique_index_has_already_gets_409_that_names_the_f
 async def test_without_the_text_index_words_are_no_filter_and_the_answer_says_so(
     real_client: httpx2.AsyncClient, real_database: Database
 ) -> None:
-    await real_database["students"].drop_index("name_text_course_text_email_text")
+    await real_database["students"].drop_index(STUDENTS.text_index)
     answer = await real_client.get("/students/?q=jane")
     assert answer.status_code == 503
     assert "text index" in answer.json()["detail"]

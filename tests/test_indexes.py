@@ -10,7 +10,7 @@ from pymongo import IndexModel
 
 from students_api.mongodb.driver import Database, collection_of
 from students_api.odm.indexes import create_indexes, declared_indexes, missing_indexes, text_index
-from students_api.students.student import Student
+from tests.people import PersonFields
 
 
 class Pupil(Document):
@@ -31,6 +31,15 @@ class Boarder(Pupil):
         name = "boarders"
         merge_indexes = True
         indexes: ClassVar[list[Any]] = [IndexModel([("room", 1)], name="rooms", expireAfterSeconds=60)]
+
+
+class Person(Document, PersonFields):
+    class Settings:
+        name = "people"
+        indexes: ClassVar[list[Any]] = [
+            [("course", 1), ("name", 1)],
+            text_index("name", "course", "email"),
+        ]
 
 
 def test_an_index_without_options_ends_with_the_id_and_others_stay_as_they_are() -> None:
@@ -66,35 +75,37 @@ async def test_what_is_declared_is_built_once_and_then_nothing_is_missing(real_d
 async def test_an_index_of_another_form_counts_as_missing_and_stays_when_it_is_in_the_way(
     real_database: Database,
 ) -> None:
-    await init_beanie(real_database, document_models=[Student], skip_indexes=True)
-    students = real_database["students"]
-    await students.drop()
-    await students.create_index([("course", 1), ("_id", 1)], sparse=True)
-    await students.create_index([("name", "text"), ("course", "text")])
-    assert len(await create_indexes(Student)) == 2
-    assert await missing_indexes(Student) == ["course_1__id_1", "name_text_course_text_email_text"]
-    await students.drop()
+    await init_beanie(real_database, document_models=[Person], skip_indexes=True)
+    people = real_database["people"]
+    await people.drop()
+    await people.create_index([("course", 1), ("_id", 1)], sparse=True)
+    await people.create_index([("name", "text"), ("course", "text")])
+    assert len(await create_indexes(Person)) == 2
+    assert await missing_indexes(Person) == ["course_1__id_1", "name_text_course_text_email_text"]
+    await people.drop()
 
 
 @pytest.mark.mongod
 async def test_no_text_and_no_field_that_is_called_language_is_refused_by_the_text_index(
     real_database: Database,
 ) -> None:
-    await init_beanie(real_database, document_models=[Student], skip_indexes=True)
-    await create_indexes(Student)
-    await real_database["students"].insert_one({"name": "Jane", "language": "klingon"})
-    assert await real_database["students"].count_documents({"$text": {"$search": "jane"}}) == 1
+    await init_beanie(real_database, document_models=[Person], skip_indexes=True)
+    await create_indexes(Person)
+    people = real_database["people"]
+    await people.insert_one({"name": "Jane", "language": "klingon"})
+    assert await people.count_documents({"$text": {"$search": "jane"}}) == 1
+    await people.drop()
 
 
 @pytest.mark.mongod
 async def test_what_another_program_stored_keeps_one_index_from_being_built_and_no_other(
     real_database: Database,
 ) -> None:
-    await init_beanie(real_database, document_models=[Student], skip_indexes=True)
-    students = real_database["students"]
-    await students.drop()
+    await init_beanie(real_database, document_models=[Person], skip_indexes=True)
+    people = real_database["people"]
+    await people.drop()
     latin_1 = RawBSONDocument(bson.encode({"name": "AB"}).replace(b"AB", b"\xe9\xff"))
-    await students.insert_many([latin_1, {"name": ["Jane", "Joan"], "course": ["Physics", "Maths"]}])
-    assert len(await create_indexes(Student)) == 2
-    assert await missing_indexes(Student) == ["course_1_name_1__id_1", "name_text_course_text_email_text"]
-    await students.drop()
+    await people.insert_many([latin_1, {"name": ["Jane", "Joan"], "course": ["Physics", "Maths"]}])
+    assert len(await create_indexes(Person)) == 2
+    assert await missing_indexes(Person) == ["course_1_name_1__id_1", "name_text_course_text_email_text"]
+    await people.drop()

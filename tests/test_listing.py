@@ -332,7 +332,7 @@ async def test_text_with_the_sign_of_replaced_bytes_is_a_place_like_any_other(cl
 async def test_a_walk_goes_on_past_text_that_is_no_utf_8(
     real_client: httpx2.AsyncClient, real_database: Database, sort: str
 ) -> None:
-    await real_database["students"].drop_index("name_text_course_text_email_text")  # which keeps such text out
+    await real_database["students"].drop_index(STUDENTS.text_index)  # which keeps such text out
     for text in (b"\xe9x", b"\xe9a", b"\xf1b"):
         await real_database["students"].insert_one(RawBSONDocument(bson.encode({"name": "AB"}).replace(b"AB", text)))
     await real_database["students"].insert_many(

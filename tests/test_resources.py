@@ -10,7 +10,6 @@ import pytest
 from bson import ObjectId
 
 from students_api.mongodb.driver import Database
-from students_api.odm.encoding import to_bson_filter
 from tests.resources import NO_ID, RESOURCES, Resource
 from tests.test_bad_input import UNPARSABLE, is_validation_problem, send
 from tests.test_limits import in_parts
@@ -49,7 +48,7 @@ async def test_create_stores_the_fields_as_they_are_sent_and_beside_them_only_wh
     resource: Resource, item: dict[str, Any], database: Database
 ) -> None:
     stored = await resource.collection(database).find_one()
-    sent: dict[str, Any] = to_bson_filter(resource.document, resource.create.model_validate(resource.body).model_dump())
+    sent = resource.stored(resource.body)
     if not resource.document.get_settings().keep_nulls:
         sent = {key: value for key, value in sent.items() if value is not None}
     assert stored == stored | sent | {"_id": ObjectId(item["id"]), "version": 1}
@@ -208,7 +207,7 @@ async def test_a_change_that_breaks_a_rule_is_refused_as_a_whole(
 async def test_create_needs_every_field_that_has_no_default(
     client: httpx2.AsyncClient, resource: Resource, database: Database
 ) -> None:
-    for name in [name for name, field in resource.create.model_fields.items() if field.is_required()]:
+    for name in [name for name, field in resource.declared.items() if field.is_required()]:
         body = {key: value for key, value in resource.body.items() if key != name}
         assert is_validation_problem(await client.post(resource.path, json=body), "body", name)
     assert await resource.collection(database).count_documents({}) == 0
