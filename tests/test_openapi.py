@@ -7,11 +7,12 @@ from typing import Any
 import httpx2
 import pytest
 from fastapi import APIRouter
+from fastapi.routing import iter_route_contexts
 
 from students_api.http.documentation import CONTENT_SECURITY_POLICY
 from students_api.http.problems import Problem, ValidationProblem
 from students_api.main import create_app
-from tests.resources import RESOURCES, Resource
+from tests.resources import STUDENTS, Resource
 
 OPERATIONS = {
     "create": ("/", "post"),
@@ -40,26 +41,32 @@ def operations(document: dict[str, Any], resource: Resource) -> dict[str, dict[s
     return {name: document["paths"][f"{resource.prefix}{path}"][method] for name, (path, method) in OPERATIONS.items()}
 
 
-def test_it_describes_the_routes_of_the_resources_and_nothing_else(document: dict[str, Any]) -> None:
+def test_it_describes_the_six_operations_of_each_resource(document: dict[str, Any], resource: Resource) -> None:
+    assert list(operations(document, resource)) == list(OPERATIONS)
+
+
+def test_it_describes_every_route_but_those_for_whoever_runs_the_service_and_the_documentation(
+    document: dict[str, Any],
+) -> None:
+    not_for_clients = ("students_api.operations.", "students_api.http.", "fastapi.")
     assert {(path, method) for path, methods in document["paths"].items() for method in methods} == {
-        (f"{resource.prefix}{path}", method) for resource in RESOURCES for path, method in OPERATIONS.values()
+        (route.path, method.lower())
+        for route in iter_route_contexts(create_app().routes)
+        for method in route.methods or ()
+        if route.include_in_schema and not route.endpoint.__module__.startswith(not_for_clients)
     }
 
 
 def test_the_names_of_the_operations_differ_and_those_on_students_are_the_clients(document: dict[str, Any]) -> None:
-    names = {
-        (path, method): operation["operationId"]
-        for path, methods in document["paths"].items()
-        for method, operation in methods.items()
-    }
-    assert len(set(names.values())) == len(names)
-    assert {name for (path, _), name in names.items() if path.startswith("/students/")} == {
-        "create_student",
-        "list_students",
-        "get_student",
-        "update_student",
-        "patch_student",
-        "delete_student",
+    names = [operation["operationId"] for methods in document["paths"].values() for operation in methods.values()]
+    assert len(set(names)) == len(names)
+    assert {name: operation["operationId"] for name, operation in operations(document, STUDENTS).items()} == {
+        "create": "create_student",
+        "list": "list_students",
+        "get": "get_student",
+        "update": "update_student",
+        "patch": "patch_student",
+        "delete": "delete_student",
     }
 
 
@@ -144,7 +151,7 @@ def test_a_patch_is_described_in_both_forms(document: dict[str, Any], resource: 
 
 
 def test_every_parameter_has_a_description_and_an_example(document: dict[str, Any], resource: Resource) -> None:
-    without = {name for name, field in resource.create.model_fields.items() if not field.examples}
+    without = {name for name, field in resource.declared.items() if not field.examples}
     for name, operation in operations(document, resource).items():
         for parameter in operation.get("parameters", []):
             assert parameter["description"], name
@@ -158,7 +165,7 @@ def test_every_property_has_the_description_and_the_examples_of_its_field(
     for shape in (resource.create, resource.update, resource.read):
         properties = document["components"]["schemas"][shape.__name__]["properties"]
         assert [name for name in properties if name != "id"] == resource.fields
-        for name, field in resource.create.model_fields.items():
+        for name, field in resource.declared.items():
             assert properties[name].get("description") == field.description, (shape, name)
             assert properties[name].get("examples") == field.examples, (shape, name)
 
