@@ -105,7 +105,7 @@ class Cost(NamedTuple):
     """What a request takes."""
 
     milliseconds: float
-    """Of the processor's time, in the server's process."""
+    """Of CPU time, in the server's process."""
     a_second: float
     """How many are answered in a second."""
 

@@ -2,7 +2,7 @@
 
 The service, MongoDB's tutorial by hand, bare ASGI on the service's driver and Express with Mongoose answer the same
 requests side by side on one MongoDB, in turn: each server on one core, wrk and mongod on the others. Prints how much of
-the processor's time a server takes for a request of each kind, as a ratio to the others too, and how many it answers in
+the CPU time a server takes for a request of each kind, as a ratio to the others too, and how many it answers in
 a second: medians of the rounds, in brackets the least and the most. `--write`, as in `make bench`, puts that into
 docs/speed.md, and a chart beside it. Needs Linux and wrk; Node.js for Express.
 """
@@ -168,10 +168,10 @@ def ratio(costs: Costs, size: int, kind: str, other: str) -> str:
 
 
 def tables(costs: Costs) -> Iterator[str]:
-    """The costs in Markdown, a row for each kind of request: the processor's time and the ratios, then the rates."""
+    """The costs in Markdown, a row for each kind of request: the CPU time and the ratios, then the rates."""
     names = [name for name in servers() if any(name == key[2] for key in costs)]
     rows = [(size, kind) for size, kinds in SIZES.items() for kind in kinds if (size, kind, SERVICE) in costs]
-    yield "The processor's time for a request, in milliseconds, and the service's over that of the two others:\n"
+    yield "The CPU time for a request, in milliseconds, and the service's over that of the two others:\n"
     yield "| students | request | " + " | ".join(names) + f" | over {TUTORIAL} | over {BARE} |"
     yield "| --- " * (len(names) + 4) + "|"
     for size, kind in rows:
@@ -200,7 +200,7 @@ def chart(costs: Costs) -> str:
             for name in servers()
             if (1000, kind, name) in costs
         }
-    return bars(f"The processor's time for a request, over that of {TUTORIAL}", groups)
+    return bars(f"The CPU time for a request, over that of {TUTORIAL}", groups)
 
 
 def main() -> None:
