@@ -28,6 +28,7 @@ FOR_RESOURCES = ("resources", "odm", "http.problems", "http.negotiation")
 """What a resource imports of the service, beside other resources."""
 
 WITHOUT_FASTAPI = ("odm", "mongodb")
+EITHER_DRIVER = ("motor", "pymongo.asynchronous", "pymongo.AsyncMongoClient")
 IN_BOTH_DRIVERS = ("pymongo.IndexModel", "pymongo.ReturnDocument", "pymongo.errors")
 
 MAX_MODULES, MAX_LINES, MAX_CLASS_LINES, MAX_TOP = 8, 300, 200, 10
@@ -170,6 +171,7 @@ def test_only_the_folder_of_the_driver_imports_it_and_only_its_module_asks_which
     for module, path in MODULES.items():
         assert module == "mongodb.driver" or "ON_MOTOR" not in path.read_text(), module
         driver = {name for name in imports(module) if name.split(".")[0] in {"motor", "pymongo"}}
+        assert module == "mongodb.driver" or not {name for name in driver if is_in(name, EITHER_DRIVER)}, module
         if not is_in(module, ["mongodb"]):
             assert all(is_in(name, IN_BOTH_DRIVERS) for name in driver), module
 

@@ -17,7 +17,7 @@ from students_api.mongodb.driver import Database
 from tests.conftest import JANE, cannot_run
 from tests.service import MAX_KIB, Service, environment
 
-pytestmark = [pytest.mark.any_driver, pytest.mark.mongod, pytest.mark.slow]
+pytestmark = [pytest.mark.mongod, pytest.mark.slow]
 
 CLIENTS = Path(__file__).parent / "clients"
 PYTHON_GENERATOR = "openapi-python-client==0.29.1"
@@ -46,6 +46,7 @@ def run(*command: str | Path, cwd: Path, seconds: float | None = 300, **more: st
     return done.stdout
 
 
+@pytest.mark.any_driver
 def test_the_document_is_valid_openapi() -> None:
     document = create_app().openapi()
     assert document["openapi"].startswith("3.1.")
@@ -73,6 +74,7 @@ def test_the_service_keeps_what_the_document_says(
     assert service.peak_kib() < MAX_KIB
 
 
+@pytest.mark.any_driver
 def test_a_generated_python_client_works(service: Service, tmp_path: Path) -> None:
     document = tmp_path / "openapi.json"
     document.write_text(httpx2.get(f"{service.url}/openapi.json").text)
@@ -86,6 +88,7 @@ def test_a_generated_python_client_works(service: Service, tmp_path: Path) -> No
     run(*uv, *project, *script, cwd=tmp_path)
 
 
+@pytest.mark.any_driver
 def test_a_generated_typescript_client_works(service: Service, tmp_path: Path) -> None:
     if shutil.which("npm") is None:
         cannot_run("the TypeScript client needs Node.js 20 or later with npm")

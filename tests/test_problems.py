@@ -20,6 +20,7 @@ from pymongo.errors import (
 
 from students_api.main import create_app
 from students_api.mongodb.driver import Database
+from students_api.odm.hooks import InvalidDocument
 from students_api.settings import Settings
 from students_api.students.student import Student
 from tests.conftest import JANE, NO_STUDENT, in_memory
@@ -84,6 +85,18 @@ async def test_an_error_that_a_developer_raises_keeps_its_words() -> None:
         answer = await client.get("/closed")
     assert problem_of(answer, 400, "Bad Request")["detail"] == "The semester is over."
     assert answer.headers["X-Semester"] == "3"
+
+
+async def test_what_a_document_refuses_is_422_with_its_place_in_the_body() -> None:
+    app = create_app()
+
+    @app.post("/pupils")
+    async def create_pupil() -> None:
+        raise InvalidDocument([{"loc": loc, "msg": "no", "type": "value_error"} for loc in ((), ("points",))])
+
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://service") as client:
+        problem = problem_of(await client.post("/pupils"), 422, "Unprocessable Entity", "errors")
+    assert [error["loc"] for error in problem["errors"]] == [["body"], ["body", "points"]]
 
 
 @pytest.mark.parametrize(

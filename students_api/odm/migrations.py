@@ -12,7 +12,8 @@ from students_api.mongodb.driver import Database, time_limit
 from students_api.settings import StartUpError
 
 _PACKAGE = Path(students_api.__file__).parent
-PATH = next(path for path in (_PACKAGE / "migrations", _PACKAGE.parent / "migrations") if path.is_dir())
+_PACKAGED = _PACKAGE / "migrations"
+PATH = _PACKAGED if _PACKAGED.is_dir() else _PACKAGE.parent / "migrations"
 """The folder of the migrations: inside the package in a wheel, at the project's top level in a checkout."""
 
 ROOT = "root"
@@ -37,6 +38,15 @@ async def pending(database: Database) -> list[str]:
     if last in {None, ROOT}:
         return known
     return known[known.index(last) + 1 :] if last in known else []
+
+
+async def has_documents(database: Database) -> bool:
+    """Whether anything but Beanie's log of migrations is stored. In an empty database there is nothing to migrate."""
+    collections = await database.list_collection_names(filter={"type": "collection"})
+    for name in collections:
+        if name != MigrationLog.get_collection_name() and await database[name].find_one({}, {"_id": True}):
+            return True
+    return False
 
 
 async def run(database: Database, *, backward: bool, distance: int) -> None:

@@ -16,7 +16,7 @@ from fastapi import FastAPI
 from pymongo.errors import OperationFailure, PyMongoError
 
 from students_api.mongodb.client import connect
-from students_api.mongodb.driver import Database, collection_of, time_limit
+from students_api.mongodb.driver import Database, time_limit
 from students_api.mongodb.errors import error_message, is_auth_error, is_unavailable, operator_message
 from students_api.odm import migrations
 from students_api.odm.indexes import create_indexes
@@ -72,7 +72,7 @@ async def init_database_with_retry(app: FastAPI, models: Models) -> AsyncIterato
     async def initialize() -> None:
         database = app.state.database
         await init_database(database, models)
-        if (pending := await migrations.pending(database)) and await _has_documents(models):
+        if (pending := await migrations.pending(database)) and await migrations.has_documents(database):
             logger.warning("Pending migrations: %s. Run `students-api migrate`.", ", ".join(pending))
         app.state.is_ready = True
 
@@ -123,14 +123,6 @@ async def init_database(database: Database, models: Models) -> None:
         ) from error
     for message in conflicts:
         logger.warning("An index that the documents declare cannot be built; lists that need it are slow: %s", message)
-
-
-async def _has_documents(models: Models) -> bool:
-    """Whether anything is stored: in an empty database there is nothing to migrate yet."""
-    for document in documents_in(models):
-        if await collection_of(document).find_one({}, {"_id": True}):
-            return True
-    return False
 
 
 @contextmanager

@@ -24,7 +24,7 @@ PathId = Annotated[
 class Resource(NamedTuple):
     """A resource of the API.
 
-    Its routes answer with the first of its documents; `description` is that of its tag in OpenAPI.
+    Its routes return the first of its documents, of which there is one at least; `description` is that of its tag.
     """
 
     router: APIRouter

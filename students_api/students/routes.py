@@ -45,7 +45,7 @@ async def list_students(query: Annotated[StudentQuery, Query()], request: Reques
     """Returns the students that match every filter, a page at a time; after the last one the list is empty.
 
     For the next page send the same request with `cursor` set to the page's `next_cursor`, or follow the header `Link`.
-    Keyset pagination shows each student that is there all along exactly once, whatever is created or deleted by then.
+    Keyset pagination shows each student that is there all along exactly once, whatever is created or deleted meanwhile.
     """
     return await query.page_response(request, Student, StudentPage)
 

@@ -11,7 +11,8 @@ def test_the_contracts_tests_know_it() -> None:
 
 async def test_it_is_listed_filtered_and_changed_as_students_are(client: httpx2.AsyncClient) -> None:
     created = await client.post("/courses", json=COURSE)
-    assert (created.status_code, created.json()) == (201, created.json() | COURSE)
+    stored = {name: value for name, value in created.json().items() if value is not None}  # a link, of another recipe
+    assert (created.status_code, stored) == (201, {"id": stored["id"], **COURSE})
     path = created.headers["Location"]
     page = {"courses": [created.json()], "next_cursor": None}
     assert (await client.get("/courses/?credits__gte=6&sort=-credits")).json() == page
