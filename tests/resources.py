@@ -60,14 +60,15 @@ class Resource:
         return self.prefix.strip("/")
 
     @cached_property
+    def kinds(self) -> dict[str, dict[str, Any]]:
+        """The schema of each field, where it is not null."""
+        schema = self.create.model_json_schema()
+        return {name: _kind(schema, name) for name in self.fields}
+
+    @cached_property
     def plain(self) -> list[str]:
         """The fields of text and of numbers."""
-        kinds = {name: _kind(self.create.model_json_schema(), name) for name in self.fields}
-        return [
-            name
-            for name, kind in kinds.items()
-            if kind.get("format", kind.get("type")) in {"string", "email", "integer", "number"} and "enum" not in kind
-        ]
+        return [name for name, kind in self.kinds.items() if _type(kind) in {"string", "email", "integer", "number"}]
 
     @cached_property
     def unique_keys(self) -> list[str]:
@@ -156,8 +157,7 @@ class Resource:
         own: dict[str, Any] = {}
         for key in self.unique_keys:
             field, *inner = key.split(".")
-            kind = _kind(self.create.model_json_schema(), field) if field in self.declared else {}
-            own[field] = _unlike_others(kind, inner, self.body.get(field), number)
+            own[field] = _unlike_others(self.kinds.get(field, {}), inner, self.body.get(field), number)
         return own
 
     def collection(self, database: Database) -> Any:

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from beanie import init_beanie
-from bson import ObjectId
 
 from students_api.mongodb.client import open_database
 from students_api.mongodb.driver import cursor_of
@@ -16,15 +15,22 @@ from students_api.resources.lists.cursors import encode
 from students_api.resources.lists.keyset import KeysetPosition
 from students_api.settings import Settings
 from students_api.students.student import Student, StudentQuery, StudentRead
-from tests.conftest import JANE, STORED_JANE
+from tests.conftest import JANE
+from tests.resources import STUDENTS
 
 pytestmark = pytest.mark.mongod
 
-STUDENTS = 4000
+MANY = 4000
 LIMIT = 50
 COURSES = [f"Course {number}" for number in range(8)]
 WHERE = {**JANE, "course": COURSES[3], "gpa": 2.0, "name": "Name 7", "email": "7@example.com"}
-EQUALITIES = [parameter for parameter in StudentQuery.filters if WHERE.get(parameter) is not None]
+FOUND = {key: value[:1] if isinstance(value, list) else [value] for key, value in WHERE.items() if value is not None}
+"""Of each field the values that a filter looks for; of a list its first element."""
+EQUALITIES = {
+    parameter: FOUND[key]
+    for parameter, (key, operator) in StudentQuery.filters.items()
+    if operator == "$in" and FOUND.get(key)
+}
 RANGES = [
     (name, parameter) for name in EQUALITIES for parameter in StudentQuery.filters if parameter.startswith(f"{name}__")
 ]
@@ -37,10 +43,11 @@ async def many_students(mongodb_url: str) -> AsyncIterator[None]:
     async with open_database(mongodb_url, Settings().model_copy(update={"mongodb_database": "plans"})) as database:
         await init_beanie(database, document_models=[Student], skip_indexes=True)
         documents = []
-        for _ in range(STUDENTS):
-            number = chance.randrange(STUDENTS // 2)
-            document = {"_id": ObjectId(), **STORED_JANE, "name": f"Name {number}", "email": f"{number}@example.com"}
-            documents.append(document | {"course": chance.choice(COURSES), "gpa": chance.choice([None, 1, 2, 2.5, 3])})
+        for place, document in enumerate(STUDENTS.documents(MANY)):
+            number = chance.randrange(MANY // 2)
+            named = document | {"name": f"Name {number}", "email": f"{number}@example.com"}
+            graded = {"course": chance.choice(COURSES), "gpa": chance.choice([None, 1, 2, 2.5, 3])}
+            documents.append(named | graded | STUDENTS.own(place))
         await database["students"].insert_many(documents)
         await create_indexes(Student)
         yield
@@ -93,15 +100,15 @@ def is_served(names: set[str], keys: int, found: int) -> bool:
 
 @pytest.mark.parametrize("sort", list(StudentQuery.orders))
 async def test_every_order_is_served_from_the_first_page_to_the_last(sort: str) -> None:
-    for count in (0, STUDENTS // 2, STUDENTS - 10):
+    for count in (0, MANY // 2, MANY - 10):
         plan = await explain(sort=sort, cursor=await cursor_after(count, sort=sort))
         assert is_served(*plan), (count, plan)
-        assert plan[2] == min(LIMIT + 1, STUDENTS - count)
+        assert plan[2] == min(LIMIT + 1, MANY - count)
 
 
 @pytest.mark.parametrize("parameter", EQUALITIES)
 async def test_every_equality_is_served_in_the_order_of_the_ids(parameter: str) -> None:
-    matching = {parameter: [WHERE[parameter]]}
+    matching = {parameter: EQUALITIES[parameter]}
     for count in (0, 30):
         plan = await explain(**matching, cursor=await cursor_after(count, **matching))
         assert is_served(*plan), (count, plan)
@@ -111,7 +118,7 @@ async def test_every_equality_is_served_in_the_order_of_the_ids(parameter: str) 
 async def test_every_range_is_served_in_the_order_of_its_key_and_goes_through_an_index_in_any(
     name: str, parameter: str
 ) -> None:
-    matching = {parameter: WHERE[name]}
+    matching = {parameter: EQUALITIES[name][0]}
     for sort in (name, f"-{name}"):
         for count in (0, 300):
             plan = await explain(**matching, sort=sort, cursor=await cursor_after(count, **matching, sort=sort))
@@ -138,7 +145,9 @@ async def test_a_course_is_served_in_each_order_that_an_index_has_for_it(sort: s
 
 async def test_no_combination_of_filters_and_order_scans_the_collection() -> None:
     for sort in StudentQuery.orders:
-        for matching in [{name: [WHERE[name]]} for name in EQUALITIES] + [{name: WHERE[key]} for key, name in RANGES]:
+        for matching in [{name: values} for name, values in EQUALITIES.items()] + [
+            {parameter: EQUALITIES[name][0]} for name, parameter in RANGES
+        ]:
             names, _, _ = await explain(**{"course": COURSES[:1], **matching}, sort=sort)
             assert "COLLSCAN" not in names, (sort, matching)
 
