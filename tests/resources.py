@@ -1,6 +1,7 @@
 """What the tests know of each resource: all of it is read off the code, so that a new one is in them from the start."""
 
 import random
+import re
 from collections.abc import Iterable
 from functools import cached_property
 from typing import Any, get_type_hints
@@ -74,12 +75,14 @@ class Resource:
     def unique_keys(self) -> list[str]:
         """The keys whose values are different in each document: one of each unique index, which may lead into a field.
 
-        Of several that of the field with the most values to choose from.
+        Of several the first with values enough.
         """
+        indexes = [index for index in declared_indexes(self.document) if index.options.get("unique")]
+        keys = [[key for key, _ in index.keys] for index in indexes]
+        enough = len(WORDS)
         return [
-            max((key for key, _ in index.keys), key=lambda key: len(self._candidates(key.partition(".")[0])))
-            for index in declared_indexes(self.document)
-            if index.options.get("unique")
+            next((key for key in each if len(self._candidates(key.partition(".")[0])) >= enough), each[0])
+            for each in keys
         ]
 
     @cached_property
@@ -135,6 +138,11 @@ class Resource:
             for number in range(1, count)
         ]
         return [self.body, *chosen]
+
+    def alike(self, count: int) -> list[dict[str, Any]]:
+        """Bodies that differ in nothing but the unique fields, as far as they have to be there."""
+        own = [name for name in self.unique & self.values.keys() if self.body[name] is not None]
+        return [self.body | {name: self.values[name][number] for name in own} for number in range(count)]
 
     def documents(self, count: int, **more: Any) -> list[dict[str, Any]]:
         """Documents as another program stores them: of the body, and with what is given."""
@@ -217,17 +225,19 @@ def candidates(shape: type[BaseModel], name: str) -> list[Any]:
 
 
 def _candidates(schema: dict[str, Any], name: str) -> list[Any]:
-    return [*schema["properties"][name].get("examples", []), *_suggested(_kind(schema, name))]
+    kind = _kind(schema, name)
+    return [*kind["examples"], *_suggested(kind)]
 
 
 def _kind(schema: dict[str, Any], name: str) -> dict[str, Any]:
-    """The schema of a field that is not null."""
+    """The schema of a field that is not null, with the field's examples."""
     definitions = schema.get("$defs", {})
     kind: dict[str, Any] = schema["properties"][name]
+    examples = kind.get("examples", [])
     for _ in range(2):  # what is optional may refer to what is defined apart
         kind = next((each for each in kind.get("anyOf", []) if each != {"type": "null"}), kind)
         kind = definitions[kind["$ref"].rpartition("/")[2]] if "$ref" in kind else kind
-    return kind | {"$defs": definitions}
+    return kind | {"examples": examples, "$defs": definitions}
 
 
 def _type(kind: dict[str, Any]) -> str:
@@ -241,7 +251,21 @@ def _unlike_others(kind: dict[str, Any], inner: list[str], body: Any, number: in
     if inner and inner[0] in kind.get("properties", {}):
         (name, *further), values = inner, body or {}
         return values | {name: _unlike_others(_kind(kind, name), further, values.get(name), number)}
-    return {"integer": -number, "number": -number, "email": f"{number}@example.com"}.get(_type(kind), str(number))
+    if _type(kind) in {"integer", "number"}:
+        value = kind.get("minimum", kind.get("exclusiveMinimum", 0)) + number
+        return value + 1 if isinstance(body, int | float) and value >= body else value
+    if _type(kind) == "email":
+        return f"{number}@example.com"
+    return _numbered(next(iter(kind.get("examples", [])), ""), number)
+
+
+def _numbered(example: Any, number: int) -> str:
+    """A text like the example, with another number where that has one; or the number."""
+    found = re.search(r"\d+", example) if isinstance(example, str) else None
+    if found is None:
+        return str(number)
+    other = number if number < int(found[0]) else number + 1
+    return f"{example[: found.start()]}{other:0{len(found[0])}}{example[found.end() :]}"
 
 
 def _suggested(kind: dict[str, Any]) -> list[Any]:
@@ -254,9 +278,9 @@ def _suggested(kind: dict[str, Any]) -> list[Any]:
     high = kind.get("maximum", kind.get("exclusiveMaximum", low + 8))
     suggested: dict[str, list[Any]] = {
         "boolean": [True, False],
-        "integer": list(range(int(low), int(high) + 1))[:9],
+        "integer": list(range(int(low), int(min(high, low + 8)) + 1)),
         "number": [low + (high - low) * eighth / 8 for eighth in range(9)],
-        "string": [*WORDS, *IDS],
+        "string": [*WORDS, *IDS, *(_numbered(example, turn) for example in kind["examples"] for turn in range(1, 9))],
         "date": DAYS,
         "date-time": [f"{day}T04:05:06Z" for day in DAYS],
         "email": [f"{word.lower()}@example.com" for word in WORDS],

@@ -20,7 +20,7 @@ from students_api.mongodb.driver import Database
 from students_api.resources.lists import cursors
 from students_api.resources.lists.keyset import KeysetPosition, Order
 from students_api.students.student import StudentQuery
-from tests.conftest import JANE, STORED_JANE
+from tests.conftest import JANE, create
 from tests.resources import STUDENTS, Resource
 from tests.test_bad_input import is_validation_problem
 
@@ -235,15 +235,15 @@ async def test_skip_and_cursor_exclude_each_other(
 
 @pytest.fixture
 async def people(client: httpx2.AsyncClient) -> httpx2.AsyncClient:
-    for person in PEOPLE:
-        assert (await client.post("/students/", json=JANE | person)).status_code == 201
+    for student, person in zip(STUDENTS.alike(len(PEOPLE)), PEOPLE, strict=True):
+        await create(client, "/students/", student | person)
     return client
 
 
 @pytest.fixture
 async def real_people(real_client: httpx2.AsyncClient) -> httpx2.AsyncClient:
-    for person in PEOPLE:
-        assert (await real_client.post("/students/", json=JANE | person)).status_code == 201
+    for student, person in zip(STUDENTS.alike(len(PEOPLE)), PEOPLE, strict=True):
+        await create(real_client, "/students/", student | person)
     return real_client
 
 
@@ -301,14 +301,12 @@ async def test_null_and_missing_are_the_same_place_in_every_order_and_under_ever
     real_client: httpx2.AsyncClient, real_database: Database
 ) -> None:
     chance = random.Random(1)
-    documents = []
-    for _ in range(30):
-        document: dict[str, Any] = {"_id": ObjectId(), **STORED_JANE}
+    documents = STUDENTS.documents(30)
+    for document in documents:
         for name, values in (("name", "ab"), ("course", "AB"), ("gpa", [1, 2])):
             document[name] = chance.choice([None, *values])
             if chance.random() < 0.3:
                 del document[name]
-        documents.append(document)
     await real_database["students"].insert_many(documents)
     for sort in SORTS:
         for query in ({}, {"course": ["A", "B"]}, {"gpa": [1, 2]}, {"gpa__gt": 0}, {"email": JANE["email"]}):
@@ -319,8 +317,8 @@ async def test_null_and_missing_are_the_same_place_in_every_order_and_under_ever
 
 
 async def test_text_with_the_sign_of_replaced_bytes_is_a_place_like_any_other(client: httpx2.AsyncClient) -> None:
-    for number in (1, 2, 3):
-        await client.post("/students/", json=JANE | {"name": f"A\ufffd{number}"})
+    for number, student in enumerate(STUDENTS.alike(3), start=1):
+        await create(client, "/students/", student | {"name": f"A\ufffd{number}"})
     first = (await client.get("/students/?sort=name&limit=1")).json()
     await client.delete(f"/students/{first['students'][0]['id']}")
     rest = await walk(client, sort="name", limit=1, cursor=first["next_cursor"])
@@ -333,11 +331,10 @@ async def test_a_walk_goes_on_past_text_that_is_no_utf_8(
     real_client: httpx2.AsyncClient, real_database: Database, sort: str
 ) -> None:
     await real_database["students"].drop_index(STUDENTS.text_index)  # which keeps such text out
-    for text in (b"\xe9x", b"\xe9a", b"\xf1b"):
-        await real_database["students"].insert_one(RawBSONDocument(bson.encode({"name": "AB"}).replace(b"AB", text)))
-    await real_database["students"].insert_many(
-        [{**STORED_JANE, "name": name} for name in ("A", "z", "\ufffda", "\uffffa")]
-    )
+    names = [b"\xe9x", b"\xe9a", b"\xf1b", b"A", b"z", "\ufffda".encode(), "\uffffa".encode()]
+    for name, document in zip(names, STUDENTS.documents(len(names)), strict=True):
+        raw = bson.encode(document | {"name": "~" * len(name)}).replace(b"~" * len(name), name)
+        await real_database["students"].insert_one(RawBSONDocument(raw))
     whole = await students(real_client, sort=sort)
     assert await walk(real_client, sort=sort, limit=1) == whole
 
@@ -369,7 +366,10 @@ async def test_a_walk_shows_values_of_every_type_exactly_once(
     values = STRANGE + STRANGE
     random.Random(1).shuffle(values)
     await real_database["students"].insert_many(
-        [{"_id": ObjectId(), **STORED_JANE, "gpa": value, "name": value} for value in values]
+        [
+            document | {"gpa": value, "name": value}
+            for document, value in zip(STUDENTS.documents(len(values)), values, strict=True)
+        ]
     )
     for sort in [sort for sort, order in StudentQuery.orders.items() if {"gpa", "name"} & dict(order).keys()]:
         whole = await students(real_client, sort=sort)
@@ -382,7 +382,10 @@ async def test_a_walk_shows_values_of_every_type_exactly_once(
 async def test_a_walk_goes_on_past_what_cannot_be_compared_though_it_may_show_it_again(
     real_client: httpx2.AsyncClient, real_database: Database, sort: str
 ) -> None:
-    documents = [{"_id": ObjectId(), **STORED_JANE, "gpa": value} for value in [*NOT_COMPARED, 1, 2, None, "3"]]
+    values = [*NOT_COMPARED, 1, 2, None, "3"]
+    documents = STUDENTS.documents(len(values))
+    for document, value in zip(documents, values, strict=True):
+        document["gpa"] = value
     await real_database["students"].insert_many(documents)
     seen = [one["id"] for one in await walk(real_client, sort=sort, limit=1)]
     assert set(seen) == {str(document["_id"]) for document in documents}
@@ -392,8 +395,9 @@ async def test_a_walk_goes_on_past_what_cannot_be_compared_though_it_may_show_it
 async def test_a_walk_that_skips_what_cannot_be_compared_goes_on_behind_it(
     real_client: httpx2.AsyncClient, real_database: Database
 ) -> None:
-    ids = [ObjectId() for _ in range(5)]
-    await real_database["students"].insert_many([{"_id": one, **STORED_JANE, "gpa": Timestamp(1, 1)} for one in ids])
+    documents = STUDENTS.documents(5, gpa=Timestamp(1, 1))
+    await real_database["students"].insert_many(documents)
+    ids = [document["_id"] for document in documents]
     first = (await real_client.get("/students/?sort=gpa&skip=1&limit=2")).json()
     rest = await walk(real_client, sort="gpa", limit=2, cursor=first["next_cursor"])
     assert [one["id"] for one in [*first["students"], *rest]] == [str(one) for one in ids[1:]]
@@ -413,8 +417,8 @@ async def test_a_walk_shows_ids_of_every_type(real_client: httpx2.AsyncClient, r
         True,
         datetime(2001, 2, 3, tzinfo=UTC),
     ]
-    for student_id in ids:
-        await real_database["students"].insert_one({"_id": student_id, **STORED_JANE})
+    for student_id, document in zip(ids, STUDENTS.documents(len(ids)), strict=True):
+        await real_database["students"].insert_one(document | {"_id": student_id})
     for sort in SORTS:
         assert await walk(real_client, sort=sort, limit=1) == await students(real_client, sort=sort)
 

@@ -9,7 +9,7 @@ from beanie import init_beanie
 
 from students_api.mongodb.client import open_database
 from students_api.mongodb.driver import cursor_of
-from students_api.odm.indexes import create_indexes
+from students_api.odm.indexes import create_indexes, declared_indexes
 from students_api.odm.queries import fetch_raw
 from students_api.resources.lists.cursors import encode
 from students_api.resources.lists.keyset import KeysetPosition
@@ -31,6 +31,8 @@ EQUALITIES = {
     for parameter, (key, operator) in StudentQuery.filters.items()
     if operator == "$in" and FOUND.get(key)
 }
+WITH_ID = {index.keys[0][0] for index in declared_indexes(Student) if index.options.keys() == {"name"}}
+"""The fields with an index without options, which has the id behind the field."""
 RANGES = [
     (name, parameter) for name in EQUALITIES for parameter in StudentQuery.filters if parameter.startswith(f"{name}__")
 ]
@@ -109,9 +111,11 @@ async def test_every_order_is_served_from_the_first_page_to_the_last(sort: str) 
 @pytest.mark.parametrize("parameter", EQUALITIES)
 async def test_every_equality_is_served_in_the_order_of_the_ids(parameter: str) -> None:
     matching = {parameter: EQUALITIES[parameter]}
+    key, _ = StudentQuery.filters[parameter]
     for count in (0, 30):
-        plan = await explain(**matching, cursor=await cursor_after(count, **matching))
-        assert is_served(*plan), (count, plan)
+        names, keys, found = await explain(**matching, cursor=await cursor_after(count, **matching))
+        sorted_by_mongodb = set() if key in WITH_ID else {"SORT"}
+        assert is_served(names - sorted_by_mongodb, keys, found), (count, names, keys, found)
 
 
 @pytest.mark.parametrize(("name", "parameter"), RANGES)
