@@ -51,6 +51,8 @@ class Resource:
         self.page: type[BaseModel] = routes["GET", "/"].response_model
         self.items = next(iter(self.page.model_fields))
         """The key of a page that holds the items."""
+        self.names = {key: name for name, key in names(self.create)}
+        """Of each field's key its name, which parameters of a list have."""
         self.declared = by_key(self.create)
         self.fields = list(self.declared)
         """The keys of the fields in JSON: their aliases, or else their names."""
@@ -252,8 +254,11 @@ def _unlike_others(kind: dict[str, Any], inner: list[str], body: Any, number: in
         (name, *further), values = inner, body or {}
         return values | {name: _unlike_others(_kind(kind, name), further, values.get(name), number)}
     if _type(kind) in {"integer", "number"}:
-        value = kind.get("minimum", kind.get("exclusiveMinimum", 0)) + number
-        return value + 1 if isinstance(body, int | float) and value >= body else value
+        first = kind.get("minimum", kind.get("exclusiveMinimum", 0)) + 9  # behind those that are suggested
+        value = first + number
+        for example in sorted(kind.get("examples", [])):
+            value += first <= example <= value
+        return value
     if _type(kind) == "email":
         return f"{number}@example.com"
     return _numbered(next(iter(kind.get("examples", [])), ""), number)

@@ -46,6 +46,14 @@ ABOUT_DOCUMENTS = [
 ]
 """The files in which it makes most difference what a student declares; the others are for `make test-recipes`."""
 
+A_SCHOOLS_OWN = PROJECT / "tests/recipes/a_school.diff"
+"""Fields, indexes and a route such as a school may add to its students, beyond the recipes."""
+
+IN_MEMORY = ("resources", "stored_documents")
+ON_BOTH = ("filters", "openapi", "plans", "shapes", "students")
+LONG = ("answers_at_most_1000", "no_combination")
+"""The files that are tested with them, those of most tests in memory alone, and what takes long in these."""
+
 LINES = {
     "a-field": 1,
     "a-filter": 1,
@@ -144,11 +152,15 @@ def copy(tmp_path: Path) -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
+def apply_patch(patch: str, copy: Path) -> None:
+    git = ["git", "apply", "--whitespace=error-all", "-"]
+    done = subprocess.run(git, cwd=copy, input=patch, text=True, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def apply(recipe: Recipe, copy: Path) -> None:
     for name in (*recipe.after, recipe.name):
-        git = ["git", "apply", "--whitespace=error-all", "-"]
-        done = subprocess.run(git, cwd=copy, input=RECIPES[name].patch, text=True, capture_output=True, check=False)
-        assert done.returncode == 0, done.stderr
+        apply_patch(RECIPES[name].patch, copy)
     for name in (*recipe.after, recipe.name):
         shutil.copy(RECIPES[name].tests, copy / "tests" / f"test_recipe_{RECIPES[name].tests.name}")
 
@@ -194,7 +206,7 @@ def apply_together(names: tuple[str, ...], copy: Path) -> None:
 
 
 def run_tests(copy: Path, *arguments: str) -> str:
-    """What pytest prints of tests on a real MongoDB in the copy, all of whose code is the copy's."""
+    """What pytest prints of tests in the copy, all of whose code is the copy's."""
     program = "import students_api, tests; print(students_api.__file__, tests.__file__)"
     assert run(copy, "-c", program).count(str(copy)) == 2
     return run(copy, "-m", "pytest", "-q", *arguments)
@@ -216,6 +228,19 @@ def test_with_several_recipes_their_own_tests_and_those_about_documents_pass_on_
     about_documents = ABOUT_DOCUMENTS if ON_MOTOR else []
     printed = run_tests(copy, *QUICK, "-m", "mongod and not slow", *own_tests(copy), *about_documents)
     assert int(re.findall(r"(\d+) passed", printed)[-1]) >= (200 if ON_MOTOR else len(names))
+
+
+@pytest.mark.any_driver
+@pytest.mark.mongod
+@pytest.mark.slow
+def test_what_a_school_adds_to_its_students_breaks_no_test_of_something_else(copy: Path, mongod_program: Path) -> None:
+    assert mongod_program.exists()
+    apply_patch(A_SCHOOLS_OWN.read_text(), copy)
+    files = [f"tests/test_{name}.py" for name in (*IN_MEMORY, *ON_BOTH)]
+    others = " or ".join((*LONG, *(f"(mongod and test_{name})" for name in IN_MEMORY)))
+    printed = run_tests(copy, *QUICK, "-m", "not slow", "-k", f"not ({others})", *files)
+    on_mongod, passed = map(int, re.findall(r"(\d+) of (\d+) tests ran on a real mongod", printed)[-1])
+    assert (on_mongod >= 70, passed - on_mongod >= 150) == (True, True)
 
 
 @pytest.mark.any_driver
