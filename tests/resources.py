@@ -18,9 +18,12 @@ from pydantic.fields import FieldInfo
 
 from students_api import main
 from students_api.mongodb.driver import Database
-from students_api.odm.indexes import TEXT, declared_indexes
+from students_api.odm.indexes import TEXT, Index, declared_indexes
 from students_api.resources import routing
 from students_api.resources.lists.query import ListQuery
+
+ID_PATTERN = "^[0-9a-fA-F]{24}$"
+"""The pattern of an id in JSON, by which a link is known."""
 
 NO_ID = "5eb7cf5a86d9755df3a6c593"
 """An id that nothing has."""
@@ -74,17 +77,29 @@ class Resource:
         return [name for name, kind in self.kinds.items() if _type(kind) in {"string", "email", "integer", "number"}]
 
     @cached_property
+    def unique_indexes(self) -> list[Index]:
+        """The indexes of which no two documents have the same values."""
+        return [index for index in declared_indexes(self.document) if index.options.get("unique")]
+
+    def _leads(self, key: str) -> bool:
+        """Whether a document has the key: a field, what is nested in one, or the id of a link."""
+        field, *inner = key.split(".")
+        kind = self.kinds.get(field, {})
+        is_link = kind.get("pattern") == ID_PATTERN and inner == ["$id"]
+        return not inner or is_link or inner[0] in kind.get("properties", {})
+
+    @cached_property
     def unique_keys(self) -> list[str]:
         """The keys whose values are different in each document: one of each unique index, which may lead into a field.
 
-        Of several the first with values enough.
+        Of several the first with values enough. One that leads nowhere, such as into a text, has none.
         """
-        indexes = [index for index in declared_indexes(self.document) if index.options.get("unique")]
-        keys = [[key for key, _ in index.keys] for index in indexes]
+        keys = [[key for key, _ in index.keys if self._leads(key)] for index in self.unique_indexes]
         enough = len(WORDS)
         return [
             next((key for key in each if len(self._candidates(key.partition(".")[0])) >= enough), each[0])
             for each in keys
+            if each
         ]
 
     @cached_property

@@ -78,7 +78,7 @@ def test_every_operation_has_a_summary_a_description_a_tag_and_its_errors(
         assert operation["description"], name
         assert operation["tags"] == [resource.tag], name
         errors = {status for status in operation["responses"] if status >= "400"}
-        taken = {"409"} if resource.unique and "requestBody" in operation else set()
+        taken = {"409"} if resource.unique_indexes and "requestBody" in operation else set()
         assert errors == ERRORS[name] | taken | {"422", "500", "503"}, name
         for status in errors:
             assert list(operation["responses"][status]["content"]) == ["application/problem+json"], name

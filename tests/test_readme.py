@@ -159,7 +159,7 @@ def test_every_route_is_in_the_table() -> None:
     routes = " ".join(row[0] for row in rows(CLIENTS, "Routes"))
     for path, methods in create_app().openapi()["paths"].items():
         for method in methods if path.startswith(STUDENTS.path) else ():  # a resource that is added need not be there
-            assert f"`{method.upper()} {path}`" in routes
+            assert f"`{method.upper()} {path}`" in routes, "add it to the table Routes in docs/clients.md"
     for path in ("/livez", "/readyz", "/metrics", "/docs", "/redoc", "/openapi.json"):
         assert path in routes
 
