@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from difflib import SequenceMatcher
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,9 @@ ABOUT_DOCUMENTS = [
     )
 ]
 """The files in which it makes most difference what a student declares; the others are for `make test-recipes`."""
+
+IN_MEMORY_TOO = ("test_filters", "test_openapi", "test_shapes", "test_stored_documents", "test_recipe_")
+"""What is tested in memory as well, as it takes little time."""
 
 A_SCHOOLS_OWN = PROJECT / "tests/recipes/a_school.diff"
 """Fields, indexes and a route such as a school may add to its students, beyond the recipes."""
@@ -152,12 +156,18 @@ def copy(tmp_path: Path) -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-def fits(patch: str) -> bool:
-    """Whether the patch can be applied to the project."""
+@cache
+def unfit() -> list[str]:
+    """The diffs that cannot be applied to the project; of recipes those that build on no other."""
     if shutil.which("git") is None:
         cannot_run(NO_GIT)
+    alone = {name: recipe.patch for name, recipe in RECIPES.items() if not recipe.after}
     git = ["git", "apply", "--check", "-"]
-    return subprocess.run(git, cwd=PROJECT, input=patch, text=True, capture_output=True, check=False).returncode == 0
+    return [
+        name
+        for name, patch in {**alone, "a school": A_SCHOOLS_OWN.read_text()}.items()
+        if subprocess.run(git, cwd=PROJECT, input=patch, text=True, capture_output=True, check=False).returncode
+    ]
 
 
 NO_GIT = "the recipes are applied by git: `apt-get install git`"
@@ -165,21 +175,19 @@ OTHER_STUDENTS = "the diff is for the project as it is published, and does not f
 
 
 def test_the_diffs_fit_the_project() -> None:
-    """Of recipes that build on others in the copies of these. Where one does not fit, its tests are skipped."""
-    alone = {name: recipe.patch for name, recipe in RECIPES.items() if not recipe.after}
-    unfit = [name for name, patch in {**alone, "a school": A_SCHOOLS_OWN.read_text()}.items() if not fits(patch)]
-    assert not unfit, OTHER_STUDENTS
+    """Where this fails, the tests of what does not fit are skipped."""
+    assert not unfit(), OTHER_STUDENTS
 
 
 def apply_patch(patch: str, copy: Path) -> None:
     git = ["git", "apply", "--whitespace=error-all", "-"]
     done = subprocess.run(git, cwd=copy, input=patch, text=True, capture_output=True, check=False)
+    if done.returncode != 0 and unfit():
+        pytest.skip(OTHER_STUDENTS)
     assert done.returncode == 0, done.stderr
 
 
 def apply(recipe: Recipe, copy: Path) -> None:
-    if not all(fits(RECIPES[name].patch) for name in (*recipe.after, recipe.name) if not RECIPES[name].after):
-        pytest.skip(OTHER_STUDENTS)
     for name in (*recipe.after, recipe.name):
         apply_patch(RECIPES[name].patch, copy)
     for name in (*recipe.after, recipe.name):
@@ -240,14 +248,18 @@ def test_every_recipe_is_tested_in_one_copy() -> None:
 @pytest.mark.mongod
 @pytest.mark.slow
 @pytest.mark.parametrize("names", TOGETHER, ids=" ".join)
-def test_with_several_recipes_their_own_tests_and_those_about_documents_pass_on_a_real_mongod(
+def test_with_several_recipes_their_own_tests_and_those_about_documents_pass(
     names: tuple[str, ...], copy: Path, mongod_program: Path
 ) -> None:
-    """But for the slow ones. On Beanie 2, the recipes' own tests."""
+    """But for the slow ones, on a real MongoDB and some in memory. On Beanie 2, the recipes' own tests."""
     assert mongod_program.exists()
     apply_together(names, copy)
-    about_documents = ABOUT_DOCUMENTS if ON_MOTOR else []
-    printed = run_tests(copy, *QUICK, "-m", "mongod and not slow", *own_tests(copy), *about_documents)
+    if ON_MOTOR:
+        more = [f"tests/{name}.py" for name in IN_MEMORY_TOO[:3]]
+        chosen = ["-m", "not slow", "-k", f"mongod or {' or '.join(IN_MEMORY_TOO)}", *ABOUT_DOCUMENTS, *more]
+    else:
+        chosen = ["-m", "mongod and not slow"]
+    printed = run_tests(copy, *QUICK, *chosen, *own_tests(copy))
     assert int(re.findall(r"(\d+) passed", printed)[-1]) >= (200 if ON_MOTOR else len(names))
 
 
@@ -256,8 +268,6 @@ def test_with_several_recipes_their_own_tests_and_those_about_documents_pass_on_
 @pytest.mark.slow
 def test_what_a_school_adds_to_its_students_breaks_no_test_of_something_else(copy: Path, mongod_program: Path) -> None:
     assert mongod_program.exists()
-    if not fits(A_SCHOOLS_OWN.read_text()):
-        pytest.skip(OTHER_STUDENTS)
     apply_patch(A_SCHOOLS_OWN.read_text(), copy)
     files = [f"tests/test_{name}.py" for name in (*IN_MEMORY, *ON_BOTH)]
     others = " or ".join((*LONG, *(f"(mongod and test_{name})" for name in IN_MEMORY)))
