@@ -31,7 +31,11 @@ from students_api.students.student import Student
 logger = logging.getLogger("students_api")
 
 RESOURCES = [
-    Resource(students.router, [Student], "The students of a college."),
+    Resource(
+        students.router,
+        documents=[Student],
+        description="The students of a college.",
+    ),
 ]
 
 MODELS: list[type[Document | View]] = [

@@ -278,7 +278,7 @@ def test_a_start_and_a_request_go_as_they_are_written(tmp_path: Path, mongod_pro
 def test_a_migration_goes_as_it_is_written(tmp_path: Path, mongodb_url: str) -> None:
     calls = tmp_path / "calls.json"
     settings = environment({"MONGODB_URL": mongodb_url, "MONGODB_DATABASE": "architecture"})
-    command = [sys.executable, "-c", TRACED, calls, "migrate"]
+    command = [sys.executable, "-c", TRACED, str(calls), "migrate"]
     done = subprocess.run(command, env=settings, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert_walked("A migration", json.loads(calls.read_text()))
