@@ -263,7 +263,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("filterwarnings", "ignore:unclosed (<socket|transport):ResourceWarning")
 
 
-ONE_BY_ONE = {"test_cli", "test_clients", "test_mongod", "test_recipes", "test_service"}
+ONE_BY_ONE = {"test_cli", "test_clients", "test_local_mongod", "test_recipes", "test_service"}
 """The files whose tests take long and share no fixture: each of these tests can run on another core."""
 
 

@@ -47,14 +47,14 @@ ABOUT_DOCUMENTS = [
 ]
 """The files in which it makes most difference what a student declares; the others are for `make test-recipes`."""
 
-IN_MEMORY_TOO = ("test_filters", "test_openapi", "test_shapes", "test_stored_documents", "test_recipe_")
+IN_MEMORY_TOO = ("test_filters", "test_openapi", "test_schemas", "test_stored_documents", "test_recipe_")
 """What is tested in memory as well, as it takes little time."""
 
 A_SCHOOLS_OWN = PROJECT / "tests/recipes/a_school.diff"
 """Fields, indexes and a route such as a school may add to its students, beyond the recipes."""
 
 IN_MEMORY = ("resources", "stored_documents")
-ON_BOTH = ("filters", "openapi", "plans", "shapes", "students")
+ON_BOTH = ("filters", "openapi", "plans", "schemas", "students")
 LONG = ("answers_at_most_1000", "no_combination")
 """The files that are tested with them, those of most tests in memory alone, and what takes long in these."""
 

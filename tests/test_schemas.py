@@ -1,4 +1,4 @@
-"""A field is declared once, and every shape has it."""
+"""A field is declared once, and every model has it."""
 
 import enum
 from datetime import UTC, date, datetime
@@ -120,7 +120,7 @@ def test_an_update_requires_nothing_and_keeps_every_rule() -> None:
             PupilUpdate.model_validate(broken)
 
 
-def test_shapes_keep_order_descriptions_and_limits() -> None:
+def test_schemas_keep_order_descriptions_and_limits() -> None:
     update, read = PupilUpdate.model_json_schema(), PupilRead.model_json_schema(mode="serialization")
     assert list(update["properties"]) == list(WHOLE)
     assert list(read["properties"]) == ["id", *WHOLE]
