@@ -33,6 +33,8 @@ NO_STUDENT = NO_ID
 
 ON_CI = os.environ.get("CI") == "true"
 
+SHARED_URL, SHARED_DATABASE = "TESTS_MONGODB_URL", "TESTS_MONGODB_DATABASE"
+
 
 def cannot_run(reason: str) -> None:
     """Skip, loudly; where everything has to be there, fail."""
@@ -60,6 +62,10 @@ def mongod_program() -> Path:
 
 @pytest.fixture(scope="session")
 def mongodb_url(mongod_program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real mongod of the tests; those in a recipe's copy have a database of their own on the one of the others."""
+    if SHARED_URL in os.environ:
+        yield os.environ[SHARED_URL]
+        return
     with LocalMongod(tmp_path_factory.mktemp("mongodb"), mongod_program) as url:
         yield url
 
@@ -70,7 +76,8 @@ async def shared_database(mongodb_url: str) -> AsyncIterator[Database]:
     # The event loop stands still while a test without one runs. A driver that waits on it for MongoDB's next word would
     # take MongoDB for gone, and cancel what it is asked then; PyMongo Async does, so it asks once a while instead.
     url = f"{mongodb_url}&serverMonitoringMode=poll"
-    async with open_database(url, Settings().model_copy(update={"pool_size": 8})) as database:
+    own = {"pool_size": 8, "mongodb_database": os.environ.get(SHARED_DATABASE, Settings().mongodb_database)}
+    async with open_database(url, Settings().model_copy(update=own)) as database:
         yield database
 
 

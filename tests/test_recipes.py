@@ -1,11 +1,12 @@
 """The recipes of docs/extending.md are applied to copies of the project, and keep what they promise there."""
 
+import multiprocessing
 import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 from functools import cache
 from pathlib import Path
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from students_api.mongodb.driver import ON_MOTOR
-from tests.conftest import cannot_run
+from tests.conftest import SHARED_DATABASE, SHARED_URL, cannot_run
 from tests.recipes import EXTENDING, PROJECT, Recipe, recipes
 
 RECIPES = recipes()
@@ -211,6 +212,32 @@ def run(copy: Path, *arguments: str) -> str:
     return done.stdout
 
 
+# Each copy's tests run in a process of their own, forked from one that has imported the libraries.
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["beanie", "fastapi", "httpx2", "mongomock_motor", "pytest_asyncio.plugin", "structlog"])
+
+
+def run_pytest(copy: Path, printed: Path, mongodb_url: str | None, arguments: Sequence[str]) -> None:
+    """Run pytest in the copy, all of whose code is the copy's. The process ends with pytest's exit code."""
+    for name in [name for name in sys.modules if name.partition(".")[0] in {"students_api", "tests"}]:
+        del sys.modules[name]
+    for name in [name for name in os.environ if name.startswith(("PYTEST_", "COV"))]:
+        del os.environ[name]
+    os.chdir(copy)
+    sys.path.insert(0, str(copy))
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(copy), os.environ.get("PYTHONPATH"))))
+    if mongodb_url is not None:
+        os.environ |= {SHARED_URL: mongodb_url, SHARED_DATABASE: f"copy_{os.getpid()}"}
+    with printed.open("w") as file:
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(file.fileno(), stream.fileno())
+    # The libraries are there before pytest, which has no assertions of theirs to rewrite.
+    code = pytest.main(["-W", "ignore::pytest.PytestAssertRewriteWarning", *arguments])
+    loaded = {sys.modules[name].__file__ for name in ("students_api", "tests")}
+    assert all(str(file).startswith(str(copy)) for file in loaded), loaded
+    sys.exit(code)
+
+
 def own_tests(copy: Path) -> list[str]:
     """Those of the recipes that are applied to the copy."""
     return [str(path.relative_to(copy)) for path in (copy / "tests").glob("test_recipe_*.py")]
@@ -234,11 +261,14 @@ def apply_together(names: tuple[str, ...], copy: Path) -> None:
         shutil.rmtree(alone)
 
 
-def run_tests(copy: Path, *arguments: str) -> str:
-    """What pytest prints of tests in the copy, all of whose code is the copy's."""
-    program = "import students_api, tests; print(students_api.__file__, tests.__file__)"
-    assert run(copy, "-c", program).count(str(copy)) == 2
-    return run(copy, "-m", "pytest", "-q", *arguments)
+def run_tests(copy: Path, mongodb_url: str | None, *arguments: str) -> str:
+    """What pytest prints of tests in the copy, which pass; without a URL they have a mongod of their own."""
+    printed = copy.with_suffix(".log")
+    process = FORKS.Process(target=run_pytest, args=(copy, printed, mongodb_url, arguments))
+    process.start()
+    process.join()
+    assert process.exitcode == 0, printed.read_text()
+    return printed.read_text()
 
 
 def test_every_recipe_is_tested_in_one_copy() -> None:
@@ -249,29 +279,27 @@ def test_every_recipe_is_tested_in_one_copy() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("names", TOGETHER, ids=" ".join)
 def test_with_several_recipes_their_own_tests_and_those_about_documents_pass(
-    names: tuple[str, ...], copy: Path, mongod_program: Path
+    names: tuple[str, ...], copy: Path, mongodb_url: str
 ) -> None:
     """But for the slow ones, on a real MongoDB and some in memory. On Beanie 2, the recipes' own tests."""
-    assert mongod_program.exists()
     apply_together(names, copy)
     if ON_MOTOR:
         more = [f"tests/{name}.py" for name in IN_MEMORY_TOO[:3]]
         chosen = ["-m", "not slow", "-k", f"mongod or {' or '.join(IN_MEMORY_TOO)}", *ABOUT_DOCUMENTS, *more]
     else:
         chosen = ["-m", "mongod and not slow"]
-    printed = run_tests(copy, *QUICK, *chosen, *own_tests(copy))
+    printed = run_tests(copy, mongodb_url, *QUICK, *chosen, *own_tests(copy))
     assert int(re.findall(r"(\d+) passed", printed)[-1]) >= (200 if ON_MOTOR else len(names))
 
 
 @pytest.mark.any_driver
 @pytest.mark.mongod
 @pytest.mark.slow
-def test_what_a_school_adds_to_its_students_breaks_no_test_of_something_else(copy: Path, mongod_program: Path) -> None:
-    assert mongod_program.exists()
+def test_what_a_school_adds_to_its_students_breaks_no_test_of_something_else(copy: Path, mongodb_url: str) -> None:
     apply_patch(A_SCHOOLS_OWN.read_text(), copy)
     files = [f"tests/test_{name}.py" for name in (*IN_MEMORY, *ON_BOTH)]
     others = " or ".join((*LONG, *(f"(mongod and test_{name})" for name in IN_MEMORY)))
-    printed = run_tests(copy, *QUICK, "-m", "not slow", "-k", f"not ({others})", *files)
+    printed = run_tests(copy, mongodb_url, *QUICK, "-m", "not slow", "-k", f"not ({others})", *files)
     on_mongod, passed = map(int, re.findall(r"(\d+) of (\d+) tests ran on a real mongod", printed)[-1])
     assert (on_mongod >= 70, passed - on_mongod >= 150) == (True, True)
 
@@ -281,13 +309,16 @@ def test_what_a_school_adds_to_its_students_breaks_no_test_of_something_else(cop
 @pytest.mark.slow
 @pytest.mark.parametrize("recipe", LAST.values(), ids=LAST)
 def test_with_a_recipe_its_own_tests_and_all_others_pass_on_a_real_mongod(
-    recipe: Recipe, copy: Path, mongod_program: Path, pytestconfig: pytest.Config
+    recipe: Recipe, copy: Path, mongodb_url: str, pytestconfig: pytest.Config
 ) -> None:
     """All others with `--whole`."""
-    assert mongod_program.exists()
     apply(recipe, copy)
     whole = pytestconfig.getoption("whole")
-    printed = run_tests(copy, *(WHOLE if whole else [*QUICK, "-m", "mongod", *own_tests(copy)]))
+    printed = (
+        run_tests(copy, None, *WHOLE)
+        if whole
+        else run_tests(copy, mongodb_url, *QUICK, "-m", "mongod", *own_tests(copy))
+    )
     assert int(re.findall(r"(\d+) passed", printed)[-1]) >= (200 if whole else 1)
 
 
@@ -295,10 +326,10 @@ def test_with_a_recipe_its_own_tests_and_all_others_pass_on_a_real_mongod(
 def test_with_a_second_resource_the_contracts_tests_pass_for_it_in_memory_too(copy: Path) -> None:
     apply(RECIPES["a-second-resource"], copy)
     contract = [str(path) for path in (copy / "tests").glob("test_*.py") if "resource: Resource" in path.read_text()]
-    of_a_resource = ("-m", "not mongod and not slow", "-k", "mongomock and (students or courses)")
-    printed = run(copy, "-m", "pytest", *QUICK, "-v", *of_a_resource, *contract)
-    for resource in ("students", "courses"):
-        assert len(re.findall(rf"{resource}\S*\] PASSED", printed)) > 50
+    printed = run_tests(
+        copy, None, *QUICK, "-v", "-m", "not mongod and not slow", "-k", "mongomock and courses", *contract
+    )
+    assert len(re.findall(r"courses\S*\] PASSED", printed)) > 50
 
 
 @pytest.mark.slow
