@@ -1,5 +1,5 @@
 # Everything happens in .venv, which the first target that needs it makes.
-.PHONY: install run test test-beanie2 test-recipes check coverage fuzz migrate faults bench lock
+.PHONY: install run test test-recipes test-recipes-whole test-beanie2 check coverage fuzz migrate faults bench lock
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -14,8 +14,12 @@ install: .venv/installed
 run: .venv/installed
 	$(BIN)/students-api serve
 
+# All tests but those of the recipes in docs/extending.md, in copies of the project, which come next.
 test: .venv/installed
-	$(BIN)/python -m pytest $(ON_ALL_CORES)
+	$(BIN)/python -m pytest -m 'not recipes' $(ON_ALL_CORES)
+
+test-recipes: .venv/installed
+	$(BIN)/python -m pytest -m recipes $(ON_ALL_CORES)
 
 # The tests on a real MongoDB once more, with Beanie 2 and PyMongo Async in the place of Beanie 1.30 and Motor; but for
 # those that have nothing to do with either.
@@ -23,7 +27,7 @@ test-beanie2: .venv/installed .beanie2/installed
 	PYTHONPATH='$(CURDIR)/.beanie2' $(BIN)/python -m pytest -m 'mongod and not any_driver' $(ON_ALL_CORES)
 
 # The whole suite on a real MongoDB with each recipe of docs/extending.md; takes about 45 minutes.
-test-recipes: .venv/installed
+test-recipes-whole: .venv/installed
 	$(BIN)/python -m pytest tests/test_recipes.py --whole -k all_others_pass
 
 # The tests again, and which lines none of them runs; takes half as long again.

@@ -276,6 +276,7 @@ def test_every_recipe_is_tested_in_one_copy() -> None:
 
 
 @pytest.mark.mongod
+@pytest.mark.recipes
 @pytest.mark.slow
 @pytest.mark.parametrize("names", TOGETHER, ids=" ".join)
 def test_with_several_recipes_their_own_tests_and_those_about_documents_pass(
@@ -294,6 +295,7 @@ def test_with_several_recipes_their_own_tests_and_those_about_documents_pass(
 
 @pytest.mark.any_driver
 @pytest.mark.mongod
+@pytest.mark.recipes
 @pytest.mark.slow
 def test_what_a_school_adds_to_its_students_breaks_no_test_of_something_else(copy: Path, mongodb_url: str) -> None:
     apply_patch(A_SCHOOLS_OWN.read_text(), copy)
@@ -306,6 +308,7 @@ def test_what_a_school_adds_to_its_students_breaks_no_test_of_something_else(cop
 
 @pytest.mark.any_driver
 @pytest.mark.mongod
+@pytest.mark.recipes
 @pytest.mark.slow
 @pytest.mark.parametrize("recipe", LAST.values(), ids=LAST)
 def test_with_a_recipe_its_own_tests_and_all_others_pass_on_a_real_mongod(
@@ -322,6 +325,7 @@ def test_with_a_recipe_its_own_tests_and_all_others_pass_on_a_real_mongod(
     assert int(re.findall(r"(\d+) passed", printed)[-1]) >= (200 if whole else 1)
 
 
+@pytest.mark.recipes
 @pytest.mark.slow
 def test_with_a_second_resource_the_contracts_tests_pass_for_it_in_memory_too(copy: Path) -> None:
     apply(RECIPES["a-second-resource"], copy)
@@ -332,6 +336,7 @@ def test_with_a_second_resource_the_contracts_tests_pass_for_it_in_memory_too(co
     assert len(re.findall(r"courses\S*\] PASSED", printed)) > 50
 
 
+@pytest.mark.recipes
 @pytest.mark.slow
 @pytest.mark.parametrize("recipe", LAST.values(), ids=LAST)
 def test_a_recipe_leaves_the_project_as_tidy_as_it_was(recipe: Recipe, copy: Path) -> None:
