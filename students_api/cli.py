@@ -81,6 +81,14 @@ def serve(
     reload: Annotated[bool, typer.Option("--reload", help="Start again whenever a source file changes.")] = False,
 ) -> None:
     """Run the service, with a local MongoDB of its own where MONGODB_URL is not set."""
+    if reload and workers > 1:
+        raise typer.BadParameter("works with one worker only", param_hint="--reload")
+    with _settings_or_exit() as settings:
+        _serve(settings, {"host": host, "port": port, "workers": workers, "reload": reload}, pin=pin)
+
+
+def _serve(settings: "Settings", options: dict[str, Any], *, pin: bool) -> None:
+    """Run uvicorn with these options and the service's own, until it is told to stop."""
     import uvicorn
     from pymongo.errors import PyMongoError
     from uvicorn.config import STARTUP_FAILURE
@@ -95,8 +103,6 @@ def serve(
     from students_api.operations.logs import logging_config
     from students_api.operations.workers import PinnedWorkers, use_batch_scheduling
 
-    if reload and workers > 1:
-        raise typer.BadParameter("works with one worker only", param_hint="--reload")
     # uvicorn repeats the signal after its graceful shutdown, which by default ends this process before its mongod.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
 
@@ -109,20 +115,17 @@ def serve(
                     raise
                 logger.warning("%s The service starts anyway, and retries.", operator_message(error))
 
-    with _settings_or_exit() as settings, ExitStack() as stack:
+    with ExitStack() as stack:
         log = logging_config(settings.log_format, settings.log_level)
         logging.config.dictConfig(log)  # as uvicorn does, but the local MongoDB starts before that
         url = stack.enter_context(mongodb_url(settings))
         # Before uvicorn, which logs an unusable database with a stack trace, once for each worker.
         asyncio.run(try_database(url))
+        workers = options["workers"]
         if settings.metrics and workers > 1 and METRICS_FOLDER_VARIABLE not in os.environ:
             prefix = "students-api-metrics-"
             os.environ[METRICS_FOLDER_VARIABLE] = stack.enter_context(tempfile.TemporaryDirectory(prefix=prefix))
-        options: dict[str, Any] = {
-            "host": host,
-            "port": port,
-            "workers": workers,
-            "reload": reload,
+        options |= {
             "http": "students_api.http.protocol:HttpProtocol",  # by its name: workers import it, a supervisor never
             "ws": "none",
             # Long enough for a request's read timeout, then its deadline.
@@ -130,7 +133,7 @@ def serve(
             "log_config": log,
             "access_log": False,  # the service has its own
         }
-        if reload:
+        if options["reload"]:
             os.environ["STUDENTS_API_STOP_DELAY_SECONDS"] = "0"  # a developer waits for each restart
         use_batch_scheduling()
         if workers == 1:
