@@ -34,7 +34,7 @@ WORDS = ["Alpha", "Beta", "Gamma", "Delta", "Epsilon", "Zeta", "Eta", "Theta"]
 
 
 class Resource:
-    """A resource: where it is, what it stores and in which shapes it speaks."""
+    """A resource: where it is, what it stores, and its request and response models."""
 
     def __init__(self, resource: routing.Resource) -> None:
         self.prefix: str = resource.router.prefix

@@ -235,7 +235,7 @@ def code_names(name: str) -> Iterator[str]:
         assert found.dependency is not None
         found = found.dependency
         yield f"{found.__module__.removeprefix('students_api.')}.{found.__qualname__}"
-    elif callable(found) and not hasattr(found, "model_fields"):  # pydantic builds shapes without a call in Python
+    elif callable(found) and not hasattr(found, "model_fields"):  # pydantic builds models without a call in Python
         yield name
 
 

@@ -91,9 +91,6 @@ class CardedQuery(ListQuery):
     """Which to list."""
 
 
-ANY = object()
-
-
 def test_every_indexed_field_is_a_filter_of_its_own_type() -> None:
     ranges = {
         f"{name}__{suffix}"
