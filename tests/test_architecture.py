@@ -29,7 +29,7 @@ FOR_RESOURCES = ("resources", "odm", "http.problems", "http.negotiation")
 
 WITHOUT_FASTAPI = ("odm", "mongodb")
 EITHER_DRIVER = ("motor", "pymongo.asynchronous", "pymongo.AsyncMongoClient")
-IN_BOTH_DRIVERS = ("pymongo.IndexModel", "pymongo.ReturnDocument", "pymongo.errors")
+IN_BOTH_DRIVERS = ("pymongo.IndexModel", "pymongo.ReturnDocument", "pymongo.collation", "pymongo.errors")
 
 MAX_MODULES, MAX_LINES, MAX_CLASS_LINES, MAX_TOP = 8, 300, 200, 10
 

@@ -30,7 +30,7 @@ async def test_each_change_has_an_etag_of_its_own(client: httpx2.AsyncClient, re
     assert (await client.get(path)).headers["ETag"] == '"1"'
     assert (await client.put(path, json=change)).headers["ETag"] == '"2"'
     assert (await client.patch(path, json=change)).headers["ETag"] == '"3"'
-    for nothing in (await client.put(path, json={}), await client.patch(path, json=dict.fromkeys(resource.fields))):
+    for nothing in (await client.put(path, json={}), await client.patch(path, json={})):
         assert nothing.headers["ETag"] == '"3"'
     assert (await client.get(path)).headers["ETag"] == '"3"'
 

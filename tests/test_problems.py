@@ -20,7 +20,7 @@ from pymongo.errors import (
 
 from students_api.main import create_app
 from students_api.mongodb.driver import Database
-from students_api.odm.hooks import InvalidDocument
+from students_api.odm.encoding import InvalidDocument
 from students_api.settings import Settings
 from students_api.students.student import Student
 from tests.conftest import JANE, NO_STUDENT, in_memory

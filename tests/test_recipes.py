@@ -27,7 +27,7 @@ TOGETHER = [
         *("a-filter", "an-index", "a-field-validator", "saved-changes"),
         *("an-aggregation", "inheritance", "a-migration", "links-both-ways"),
     ),
-    ("a-unique-field", "a-model-validator", "a-hook", "soft-delete", "a-view"),
+    ("a-unique-field", "unique-in-any-case", "a-model-validator", "a-hook", "soft-delete", "a-view"),
 ]
 """The recipes that are tested in one copy: in the first the service changes a student in one operation, in the second
 it has to read the student before that, for the hook and the validator."""
@@ -63,7 +63,8 @@ LINES = {
     "a-field": 1,
     "a-filter": 1,
     "an-index": 1,
-    "a-unique-field": 2,
+    "a-unique-field": 1,
+    "unique-in-any-case": 6,
     "a-field-validator": 7,
     "a-model-validator": 8,
     "a-hook": 4,

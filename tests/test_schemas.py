@@ -12,7 +12,8 @@ from pydantic import BaseModel, Field, ValidationError, field_serializer, field_
 
 from students_api.odm.documents import StoredDocument
 from students_api.resources.fields import LinkAsId
-from students_api.resources.schemas import DocumentResponse, lenient_response, partial
+from students_api.resources.read_schemas import DocumentResponse, lenient_response
+from students_api.resources.request_schemas import given_values, partial
 from tests.conftest import in_memory
 from tests.people import PersonFields
 
@@ -133,7 +134,7 @@ def test_schemas_keep_order_descriptions_and_limits() -> None:
     assert PupilUpdate.__module__ == PupilRead.__module__ == __name__
 
 
-def test_reading_trusts_what_is_stored_and_falls_back_to_json_where_it_is_of_another_type() -> None:
+def test_reading_trusts_what_is_stored_and_converts_or_nulls_what_is_of_another_type() -> None:
     stored = {
         "_id": ObjectId("5eb7cf5a86d9755df3a6c593"),
         "name": "Jane 2",
@@ -150,11 +151,11 @@ def test_reading_trusts_what_is_stored_and_falls_back_to_json_where_it_is_of_ano
         "email": None,
         "course": None,
         "gpa": None,
-        "year": 2.0,
+        "year": 2,
         "born": None,
         "colour": "green",
-        "address": {"city": 5, "zip": None},
-        "tags": "none",
+        "address": {"city": "5"},
+        "tags": None,
         "key": None,
         "house": None,
         "clubs": None,
@@ -173,17 +174,18 @@ async def test_a_link_is_stored_as_a_reference_and_read_as_the_id_of_the_documen
     house = await House().insert()
     given = WHOLE | {"house": str(house.id)}
     pupil = await Pupil.from_request(PupilFields.model_validate(given)).insert()
-    assert PupilRead.model_validate(pupil, from_attributes=True).model_dump(mode="json")["house"] == str(house.id)
     stored: Any = await database["pupils"].find_one()
+    assert PupilRead.model_validate(stored).model_dump(mode="json")["house"] == str(house.id)
     assert stored["house"] == DBRef("houses", house.id)
     assert [club.collection for club in stored["clubs"]] == ["houses", "houses"]
-    changes = PupilUpdate.model_validate({"house": WHOLE["house"]}).model_dump(exclude_none=True)
+    changes = given_values(PupilUpdate.model_validate({"house": WHOLE["house"]}))
     changed = await Pupil.update_one(Pupil.id == pupil.id, values=changes, projection=PupilRead)
     assert changed is not None
     assert changed.model_dump(mode="json")["house"] == WHOLE["house"]
     schema = PupilRead.model_json_schema(mode="serialization")["properties"]["house"]
-    assert schema["anyOf"] == [{"type": "string", "pattern": "^[0-9a-fA-F]{24}$"}, {"type": "null"}]
-    assert PupilFields.model_json_schema()["properties"]["clubs"]["items"] == schema["anyOf"][0]
+    assert schema["anyOf"] == [{"type": "string"}, {"type": "null"}]
+    clubs = PupilFields.model_json_schema()["properties"]["clubs"]
+    assert clubs["items"] == {"type": "string", "pattern": "^[0-9a-fA-F]{24}$"}
 
 
 async def test_an_insert_needs_no_type_adapter(monkeypatch: pytest.MonkeyPatch) -> None:

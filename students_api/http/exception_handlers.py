@@ -21,7 +21,7 @@ from students_api.http.problems import (
     validation_error,
 )
 from students_api.mongodb.errors import error_message, is_rejected_document, is_unavailable, no_write_performed
-from students_api.odm.hooks import InvalidDocument
+from students_api.odm.encoding import InvalidDocument
 
 logger = logging.getLogger("students_api")
 
@@ -95,7 +95,8 @@ async def _database_error(request: Request, error: Exception) -> JSONResponse:
 
 async def _duplicate_key(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, DuplicateKeyError)
-    fields = " and ".join((error.details or {}).get("keyPattern", {})) or "a field"
+    keys = ["id" if key == "_id" else key for key in (error.details or {}).get("keyPattern", {})]
+    fields = " and ".join(keys) or "a field"
     return problem_response(request, HTTPStatus.CONFLICT, DUPLICATE_VALUE.format(fields))
 
 

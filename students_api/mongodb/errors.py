@@ -30,8 +30,14 @@ UNAVAILABLE_CODES = AUTH_ERROR_CODES | {
 }  # fmt: skip
 """Transient errors, and those that the operator has to fix: the same request can succeed later."""
 
-REJECTED_DOCUMENT_CODES = {121, 10334, 17419, 17420}
-"""DocumentValidationFailure, and documents beyond 16 MB."""
+REJECTED_DOCUMENT_CODES = {
+    121,  # DocumentValidationFailure
+    10334, 17419, 17420,  # documents beyond 16 MB
+    171, 16766,  # arrays in two fields of one index, or under a hashed one
+    13026, 13027, 13068, 16755, 16804,  # no place on the map, under a geospatial index
+    17261, 17262,  # an unknown language, under a text index
+}  # fmt: skip
+"""Documents that the rules or the indexes of the collection do not take."""
 
 INDEX_CONFLICT_CODES = {85, 86, 171, 11000, 28755}
 """What is stored or indexed already keeps an index from being built: an index with another name or other options, a

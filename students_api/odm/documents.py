@@ -5,26 +5,43 @@ from collections.abc import Iterable
 from copy import deepcopy
 from datetime import UTC, datetime
 from inspect import get_annotations
-from typing import Annotated, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+from uuid import UUID, uuid4
 
 from beanie import Document, DocumentWithSoftDelete, PydanticObjectId
-from beanie.odm.utils.parsing import parse_obj
-from pydantic import BaseModel, Field, TypeAdapter, ValidationError, model_validator
+from beanie.odm.fields import ExpressionField
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from students_api.odm.encoding import bson_encoder, cached, field_aliases
-from students_api.odm.hooks import (
+from students_api.mongodb.driver import collection_of
+from students_api.odm.changes import (
     AFTER,
     BEFORE,
     DELETE_EVENTS,
     INSERT_EVENTS,
     UPDATE_EVENTS,
-    InvalidDocument,
+    MergePatch,
+    field_values,
     has_hooks,
     has_model_validators,
+    is_frozen,
+    merge,
+    read_document,
     run_hooks,
-    validate_update,
+    set_values,
+    validated_values,
 )
-from students_api.odm.queries import VersionedFindMany, VersionedFindOne, fetch_raw, insert_document
+from students_api.odm.declarations import refuse_declarations
+from students_api.odm.encoding import (
+    InvalidDocument,
+    cached,
+    encode_document,
+    encode_values,
+    field_aliases,
+    keeps_null,
+    to_validate,
+    with_decimals,
+)
+from students_api.odm.queries import VersionedFindMany, VersionedFindOne, fetch_raw
 from students_api.odm.versions import (
     CAN_INCREMENT,
     CANNOT_INCREMENT,
@@ -42,48 +59,86 @@ def utc_now() -> datetime:
 
 
 class StoredDocument(Document):
-    """The base of all documents. Its version makes the ETag; of these four fields a response body has only `id`."""
+    """The base of all documents. Its version makes the ETag; of these four fields a response body has only `id`.
 
-    # Of the very type that MongoDB returns and never None, or Beanie's `insert` builds a TypeAdapter at every call.
-    id: PydanticObjectId = Field(default_factory=PydanticObjectId)
-    version: Annotated[int, Field(description="How many changes the document has had, its creation included.")] = 1
-    created_at: datetime = Field(default_factory=utc_now)
-    updated_at: datetime = Field(default_factory=lambda stored: stored["created_at"])
+    What could not be stored and read right is refused when the class is made: see `declarations`.
+    """
+
+    if TYPE_CHECKING:
+        id: Any = None  # a document can declare another type
+    else:
+        # Never None, or Beanie's `insert` builds a TypeAdapter at every call.
+        id: PydanticObjectId = Field(default_factory=PydanticObjectId, alias="_id")
+    # With aliases, or an `alias_generator` of the fields' class would rename them.
+    version: int = Field(
+        1, alias="version", description="How many changes the document has had, its creation included."
+    )
+    created_at: datetime = Field(alias="created_at", default_factory=utc_now)
+    updated_at: datetime = Field(alias="updated_at", default_factory=lambda stored: stored["created_at"])
+    revision_id: UUID | None = Field(None, alias="revision_id", exclude=True)
 
     _find_one_query_class = VersionedFindOne
     _find_many_query_class = VersionedFindMany
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Take away what Beanie sets on this base to write queries with: pydantic would take it for defaults."""
+        for base in (each for each in cls.__mro__ if each.__module__ == __name__):
+            for name in [name for name, value in vars(base).items() if isinstance(value, ExpressionField)]:
+                delattr(base, name)
+        super().__init_subclass__(**options)
+
+    @classmethod
+    def __pydantic_on_complete__(cls) -> None:
+        """Refuse declarations that could not be right, with a `TypeError`."""
+        if "StoredDocument" in globals():
+            refuse_declarations(cls, StoredDocument)
+
     @model_validator(mode="before")
     @classmethod
-    def _read_version(cls, data: Any) -> Any:
-        """A stored document without a version, or with one that is no number, has version 0; a new one has 1."""
-        return (
-            {**data, "version": version_of(data.get("version"))} if isinstance(data, dict) and "_id" in data else data
-        )
+    def _read_stored(cls, data: Any) -> Any:
+        """A stored document as pydantic expects it. Without a version that is a number it is 0; a new one has 1."""
+        if not isinstance(data, dict) or "_id" not in data:
+            return data
+        return to_validate(cls, with_decimals(data)) | {"version": version_of(data.get("version"))}
 
     @classmethod
     def from_request(cls, request: BaseModel) -> Self:
-        """A new document with a request's values. Raises `InvalidDocument` where its own validators refuse them."""
-        if _is_validated_by(cls, type(request)):
-            time = utc_now()  # given, as the id is: pydantic inspects the signature of a default factory at each call
-            document: Self = cls.model_construct(
-                id=PydanticObjectId(), created_at=time, updated_at=time, **dict(request)
-            )
-            return document
+        """A new document with a request's values. Raises `InvalidDocument` where its own validators refuse them.
+
+        The values are the request's own, not those that its serializers make for an answer. A field that the request
+        was not given has the default that the document declares for it, or else the request's.
+        """
+        own = _own_fields(cls)
+        values = {name: value for name, value in request if name in request.model_fields_set or name not in own}
         try:
-            return cls(**request.model_dump())
+            document = cls(**to_validate(cls, values))
         except ValidationError as error:
             # pydantic then also reports the default of `updated_at`, which it could not make: not the client's error.
             broken = [each for each in error.errors() if each["type"] != "default_factory_not_called"]
             raise InvalidDocument(broken) from error
+        return document
 
-    async def insert(self, **options: Any) -> Self:
-        """Insert the document: directly, in a quarter of Beanie's time, if no hook or feature of Beanie is in use."""
-        if options or not _can_insert_directly(type(self)):
-            inserted: Self = await super().insert(**options)
+    async def insert(self, *, session: Any = None, **options: Any) -> Self:
+        """Insert the document, with its hooks: in a quarter of Beanie's time. Raises `InvalidDocument`.
+
+        Beanie asks lazy-model several times for each value, and awaits hooks also where there are none.
+        """
+        if options:
+            inserted: Self = await super().insert(session=session, **options)
             return inserted
-        await insert_document(self)
+        await run_hooks(self, INSERT_EVENTS, BEFORE)
+        await self.validate_self()
+        if self.get_settings().use_revision:
+            set_values(self, {"revision_id": uuid4()})
+        await collection_of(type(self)).insert_one(encode_document(self), session=session)
+        self._save_state()
+        await run_hooks(self, INSERT_EVENTS, AFTER)
         return self
+
+    async def validate_self(self, *_args: Any, **_kwargs: Any) -> None:
+        """Do what `validate_on_save` says, with the values; Beanie validates what serializers make of them."""
+        if self.get_settings().validate_on_save:
+            set_values(self, validated_values(self, type(self).model_fields))
 
     @classmethod
     async def update_one(
@@ -91,35 +146,34 @@ class StoredDocument(Document):
     ) -> Projection | None:
         """Update the document that matches the conditions; the updated document through the projection, or `None`.
 
-        Without hooks and model validators: one atomic operation. With them: optimistic locking. The document is read,
-        changed and written under the version that was read; after a concurrent write this is retried. Empty values
-        write nothing.
+        In one atomic operation, unless hooks, validators of the document, frozen fields or a `MergePatch` need the
+        stored document: then it is read, changed and written under the version that was read (optimistic locking), and
+        after a concurrent write this is retried. Empty values write nothing.
 
-        Raises `InvalidDocument` where the updated document fails validation.
+        Raises `InvalidDocument` where a value cannot be stored, or the updated document fails validation.
         """
-        if not values:
-            unchanged: Projection | None = await cls.find_one(*conditions, projection_model=projection)
-            return unchanged
-        if _can_update_atomically(cls):
-            return await cls._set_fields(*conditions, values=_to_stored_keys(cls, values), projection=projection)
-        while (document := await cls._load_for_hooks(*conditions)) is not None:
-            model, before = type(document), deepcopy(_field_values(document))
-            for name, value in {**_coerce(model, values), "updated_at": utc_now()}.items():
-                setattr(document, name, value)
+        keys = field_aliases(cls)
+        if values and _can_update_atomically(cls) and not _needs_stored_document(cls, values):
+            stored_values = {keys[name]: value for name, value in values.items()}
+            return await cls._set_fields(*conditions, values=stored_values, projection=projection)
+        while values and (found := await fetch_raw(cls.find(*conditions).limit(1))):
+            document: Any = read_document(cls, found[0])
+            before, keys = deepcopy(field_values(document)), field_aliases(type(document))
+            if not (given := merge(document, found[0], values)):
+                values = {}
+                break
+            set_values(document, {**given, "updated_at": utc_now()})
             await run_hooks(document, UPDATE_EVENTS, BEFORE)
-            if has_model_validators(model, StoredDocument):
-                validate_update(document, values)
-            after = _field_values(document)
-            changed = {name: after[name] for name in after if name in values or after[name] != before[name]}
-            unmodified = version_filter({document.version})
-            stored = await cls._set_fields(
-                *conditions, unmodified, values=_to_stored_keys(model, changed), projection=projection
-            )
+            after = validated_values(document, given)
+            changed = {name: after[name] for name in after if name in given or after[name] != before[name]}
+            stored_values = {keys[name]: value for name, value in changed.items() if name != "version"}
+            unmodified = version_filter({before["version"]})
+            stored = await cls._set_fields(*conditions, unmodified, values=stored_values, projection=projection)
             if stored is not None:
-                document.version += 1
+                set_values(document, {**changed, "version": before["version"] + 1})
                 await run_hooks(document, UPDATE_EVENTS, AFTER)
                 return stored
-        return None
+        return None if values else await cls.find_one(*conditions, projection_model=projection)
 
     @classmethod
     async def delete_one(cls, *conditions: Any) -> bool:
@@ -129,9 +183,10 @@ class StoredDocument(Document):
         """
         if not has_hooks(cls, DELETE_EVENTS):
             return await cls._delete_atomically(*conditions)
-        while (document := await cls._load_for_hooks(*conditions)) is not None:
+        while found := await fetch_raw(cls.find(*conditions).limit(1)):
+            document = read_document(cls, found[0])
             await run_hooks(document, DELETE_EVENTS, BEFORE)
-            if await cls._delete_atomically(*conditions, version_filter({document.version})):
+            if await cls._delete_atomically(*conditions, version_filter({version_of(found[0].get("version"))})):
                 await run_hooks(document, DELETE_EVENTS, AFTER)
                 return True
         return False
@@ -141,9 +196,8 @@ class StoredDocument(Document):
         cls, *conditions: Any, values: dict[str, Any], projection: type[Projection]
     ) -> Projection | None:
         """Set values by their stored keys and increment the version; one that MongoDB cannot increment becomes 1."""
-        encode = bson_encoder(cls)
-        nulls = {} if cls.get_settings().keep_nulls else {key: "" for key, value in values.items() if value is None}
-        encoded = {key: encode(value) for key, value in values.items() if key not in nulls}
+        nulls = {key: "" for key, value in values.items() if value is None and not keeps_null(cls, key)}
+        encoded = encode_values(cls, {key: value for key, value in values.items() if key not in nulls})
         unset = {"$unset": nulls} if nulls else {}
         increment, start = (CAN_INCREMENT, encoded), (CANNOT_INCREMENT, encoded | {"version": 1})
         for condition, fields in (increment, start, increment):  # another write may start between the first two
@@ -165,22 +219,6 @@ class StoredDocument(Document):
         return result is not None and bool(result.deleted_count)
 
     @classmethod
-    async def _load_for_hooks(cls, *conditions: Any) -> Self | None:
-        """The stored document, for its hooks. Where it is invalid today, its values are taken without validation."""
-        found = await fetch_raw(cls.find(*conditions).limit(1))
-        if not found:
-            return None
-        (stored,) = found
-        document: Self
-        try:
-            document = parse_obj(cls, stored)  # type: ignore[assignment]  # Beanie annotates the base class
-        except ValidationError:
-            model: type[Self] = cls._children.get(str(stored.get(cls.get_settings().class_id)), cls)
-            document = model.model_construct(**{name: stored.get(key) for name, key in field_aliases(model).items()})
-        document.version = version_of(stored.get("version"))
-        return document
-
-    @classmethod
     def _add_class_id_filter(cls, args: Any, with_children: bool = False) -> Any:  # noqa: FBT001, FBT002  # Beanie's
         """Filter by class for a subclass only: the root class also finds documents that have no class stored."""
         return args if cls._parent is None else super()._add_class_id_filter(args, with_children)
@@ -191,6 +229,8 @@ class SoftDeletedDocument(StoredDocument, DocumentWithSoftDelete):
 
     Beanie's `find_many_in_all` finds it, and so does `distinct`, which knows nothing of soft deletion.
     """
+
+    deleted_at: datetime | None = Field(None, alias="deleted_at")
 
     async def hard_delete(self, *args: Any, **kwargs: Any) -> Any:
         """Delete for good; Beanie's own does not find a document that is soft-deleted."""
@@ -216,68 +256,38 @@ class _NoFields(BaseModel):
     """The projection of an update whose document nobody reads."""
 
 
-def _field_values(document: Document) -> dict[str, Any]:
-    return {name: getattr(document, name) for name in type(document).model_fields}
-
-
-def _to_stored_keys(document: type[Document], values: dict[str, Any]) -> dict[str, Any]:
-    """The values by their keys in MongoDB, without the version, which each update increments by itself."""
-    keys = field_aliases(document)
-    return {keys[name]: value for name, value in values.items() if name != "version"}
-
-
-def _coerce(document: type[Document], values: dict[str, Any]) -> dict[str, Any]:
-    """The values in the document's declared types, for its hooks: a nested model, where the request was dumped."""
-    return {
-        name: _field_adapter(document, name).validate_python(value) if isinstance(value, dict | list) else value
-        for name, value in values.items()
-    }
-
-
-def _field_adapter(document: type[Document], name: str) -> TypeAdapter[Any]:
-    field = document.model_fields[name]
-    declared: Any = Annotated[field.annotation, "", *field.metadata]  # `Annotated` takes one piece of metadata at least
-    return TypeAdapter(declared)
+@cached
+def _own_fields(document: type[Document]) -> set[str]:
+    """The fields that the document itself declares, perhaps with other rules than requests have."""
+    models = [
+        model for model in document.mro() if issubclass(model, Document) and not issubclass(StoredDocument, model)
+    ]
+    return {name for model in models for name in get_annotations(model) if name in document.model_fields}
 
 
 @cached
 def _can_update_atomically(document: type[Document]) -> bool:
-    return not has_hooks(document, UPDATE_EVENTS) and not has_model_validators(document, StoredDocument)
-
-
-@cached
-def _can_insert_directly(document: type[Document]) -> bool:
-    """Whether an insert is only that: no hook, no model validator, and no feature of Beanie's that adds to it."""
-    settings = document.get_settings()
-    features = (settings.use_state_management, settings.use_revision, settings.union_doc, settings.is_root)
+    """Whether an update of valid values leaves a valid document, and runs no hook."""
+    validators = {
+        model: {
+            getattr(each.func, "__func__", each.func)
+            for each in model.__pydantic_decorators__.field_validators.values()
+        }
+        for model in document.mro()
+        if issubclass(model, BaseModel)
+    }
+    of_fields = {
+        each for model, functions in validators.items() if not issubclass(model, Document) for each in functions
+    }
     return (
-        not any(features)
-        and document._parent is None  # noqa: SLF001  # Beanie has no public name for it
-        and not document.get_link_fields()
-        and not has_hooks(document, INSERT_EVENTS)
+        not has_hooks(document, UPDATE_EVENTS)
         and not has_model_validators(document, StoredDocument)
+        and validators[document] <= of_fields
     )
 
 
-@cached
-def _is_validated_by(document: type[Document], request: type[BaseModel]) -> bool:
-    """Whether a valid request is a valid document: both inherit the fields, with their validators, from one class.
-
-    To validate an e-mail address a second time takes as long as all else that a new document does.
-    """
-    return (
-        not has_model_validators(document, StoredDocument)
-        and _field_validators(document) <= _field_validators(request)
-        and document.model_config == StoredDocument.model_config
-        and all(_declaring_class(document, name) is _declaring_class(request, name) for name in request.model_fields)
+def _needs_stored_document(document: type[Document], values: dict[str, Any]) -> bool:
+    """Whether an update of these values depends on the stored document, or on rules of the document's own."""
+    return not _own_fields(document).isdisjoint(values) or any(
+        isinstance(value, MergePatch) or is_frozen(document, name) for name, value in values.items()
     )
-
-
-def _field_validators(model: type[BaseModel]) -> set[Any]:
-    """The functions of the model's field validators; a class method is another object in each class."""
-    validators = model.__pydantic_decorators__.field_validators.values()
-    return {getattr(each.func, "__func__", each.func) for each in validators}
-
-
-def _declaring_class(model: type[BaseModel], field: str) -> type | None:
-    return next((each for each in model.__mro__ if field in get_annotations(each)), None)

@@ -13,7 +13,7 @@ from students_api.mongodb.errors import INDEX_CONFLICT_CODES, error_message
 
 TEXT = "text"
 
-SERVER_OPTIONS = {"v", "ns", "background", "textIndexVersion"}
+SERVER_OPTIONS = {"v", "ns", "background", "textIndexVersion", "2dsphereIndexVersion"}
 """Options that MongoDB lists for an index and that nobody declares."""
 
 
@@ -73,7 +73,19 @@ async def missing_indexes(document: type[Document]) -> list[str]:
     """The names of the indexes that a document declares and MongoDB lacks, or has with other keys or options."""
     information = await collection_of(document).index_information()
     existing = [_normalized({"name": name, **options}) for name, options in information.items()]
-    return sorted(index.options["name"] for index in declared_indexes(document) if index not in existing)
+    return sorted(
+        index.options["name"]
+        for index in declared_indexes(document)
+        if not any(_is_built_as(index, other) for other in existing)
+    )
+
+
+def _is_built_as(declared: Index, existing: Index) -> bool:
+    """Whether the index is the one declared. MongoDB lists a collation with all of its options."""
+    options, built = ({**index.options, "collation": None} for index in (declared, existing))
+    collation, built_collation = (index.options.get("collation", {}) for index in (declared, existing))
+    is_same_collation = bool(collation) == bool(built_collation) and collation.items() <= built_collation.items()
+    return (declared.keys, options) == (existing.keys, built) and is_same_collation
 
 
 def _normalized(information: Mapping[str, Any]) -> Index:

@@ -8,7 +8,7 @@ from uuid import uuid4
 from beanie import Document
 from bson import Binary, Decimal128
 
-from students_api.odm.encoding import BsonFilter
+from students_api.odm.encoding import BsonFilter, keeps_null
 
 VERSION_END = 2**63 - 1
 """The exclusive upper bound of versions: the largest 64-bit integer, which MongoDB cannot increment."""
@@ -60,6 +60,8 @@ def with_version_increment(document: type[Document], update: Any) -> Any:
     if "_id" in fields:
         fields = {key: value for key, value in fields.items() if key not in {"version", "updated_at"}}
     fields = stamps | fields
+    nulls = {key: "" for key, value in fields.items() if value is None and not keeps_null(document, key)}
+    fields = {key: value for key, value in fields.items() if key not in nulls}
     # MongoDB refuses an update with two operators on one key.
     taken = fields.keys() | {"version"}
     others = {
@@ -67,6 +69,8 @@ def with_version_increment(document: type[Document], update: Any) -> Any:
         for operator, values in update.items()
         if operator != "$set"
     }
+    if nulls:
+        others["$unset"] = {**others.get("$unset", {}), **nulls}
     if "version" not in fields:
         others["$inc"] = {**others.get("$inc", {}), "version": 1}
     return {"$set": fields, **{operator: values for operator, values in others.items() if values}}

@@ -1,6 +1,6 @@
 """`students-api check`: whether the settings, the database and every stored document are in order."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any, NamedTuple
 
 from beanie import Document, init_beanie
@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from students_api.mongodb.driver import Database
 from students_api.odm import migrations
-from students_api.odm.encoding import field_aliases, to_bson_filter
+from students_api.odm.encoding import encode_document
 from students_api.odm.indexes import missing_indexes
 from students_api.settings import Settings
 
@@ -67,12 +67,20 @@ def _validation_errors(document: type[Document], content: dict[str, Any]) -> lis
             for item in error.errors()
             if item["type"] != "default_factory_not_called"  # a consequence of another error
         ]
-    expected = to_bson_filter(document, {key: getattr(parsed, name) for name, key in field_aliases(document).items()})
-    return [
-        f"{key}: Stored as {type(content[key]).__name__}, not as {type(value).__name__}"
-        for key, value in expected.items()
-        if key in content and not _has_type_of(content[key], value)
-    ]
+    expected = encode_document(parsed)
+    return [*_other_types({key: content[key] for key in expected if key in content}, expected)]
+
+
+def _other_types(stored: Any, expected: Any, path: str = "") -> Iterator[str]:
+    """What is stored in other types than the document declares, such as a number as text, also in nested values."""
+    if isinstance(stored, dict) and isinstance(expected, dict):
+        for key in stored.keys() & expected.keys():
+            yield from _other_types(stored[key], expected[key], f"{path}.{key}".strip("."))
+    elif isinstance(stored, list) and isinstance(expected, list):
+        for number, (one, other) in enumerate(zip(stored, expected, strict=False)):
+            yield from _other_types(one, other, f"{path}.{number}")
+    elif not _has_type_of(stored, expected):
+        yield f"{path}: Stored as {type(stored).__name__}, not as {type(expected).__name__}"
 
 
 def _has_type_of(stored: Any, expected: Any) -> bool:

@@ -136,7 +136,9 @@ def response_headers(
 
 def _extend_operation(operation: dict[str, Any], path: str, method: str, document: type[Document]) -> None:
     responses = operation["responses"]
-    if "requestBody" in operation and any(index.options.get("unique") for index in declared_indexes(document)):
+    is_unique = any(index.options.get("unique") for index in declared_indexes(document))
+    gives_id = method == "post" and document.model_fields["id"].is_required()
+    if "requestBody" in operation and (is_unique or gives_id):
         responses.setdefault("409", {})
     for code in responses.keys() & {"409", "422"}:  # FastAPI's 422, and a route's 409, become problems
         responses[code] |= {"description": HTTPStatus(int(code)).phrase, "content": {MEDIA_TYPE: {}}}

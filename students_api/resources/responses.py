@@ -5,16 +5,18 @@ Each constant is for the decorator of a route: `@router.get("/{id}", **GET, summ
 
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
-from beanie import PydanticObjectId
 from fastapi import APIRouter, HTTPException, Request, Response
 
 from students_api.http.negotiation import JSON
 from students_api.http.problems import problem_responses
 from students_api.odm.documents import StoredDocument
+from students_api.odm.encoding import as_stored
 from students_api.resources.etags import is_not_modified
+from students_api.resources.fields import id_in_json
 from students_api.resources.openapi import ETAG, LINK, LOCATION, PRECONDITION_FAILED, response_headers
-from students_api.resources.schemas import DocumentResponse
+from students_api.resources.read_schemas import DocumentResponse, to_json
 
 BODY_ERRORS = (
     HTTPStatus.REQUEST_TIMEOUT,
@@ -72,8 +74,9 @@ def created_response(
 ) -> Response:
     """201 with the new document as this response model, its ETag, and its `Location` under the router's prefix."""
     root = request.scope.get("root_path", "")
-    location = f"{root}{router.prefix}/{document.id}"
-    return document_response(model.model_validate(dict(document)), HTTPStatus.CREATED, Location=location)
+    stored = model.model_validate(as_stored(document))
+    location = f"{root}{router.prefix}/{quote(str(id_in_json(document.id)), safe='')}"
+    return document_response(stored, HTTPStatus.CREATED, Location=location)
 
 
 def conditional_response(document: DocumentResponse, request: Request) -> Response:
@@ -85,17 +88,15 @@ def conditional_response(document: DocumentResponse, request: Request) -> Respon
 
 def document_response(document: DocumentResponse, status: HTTPStatus = HTTPStatus.OK, **headers: str) -> Response:
     """The document as JSON, with its ETag."""
-    return Response(document.model_dump_json(by_alias=True), status, {"ETag": document.etag, **headers}, JSON)
+    return Response(to_json(document), status, {"ETag": document.etag, **headers}, JSON)
 
 
-def not_found(document: type[StoredDocument], document_id: PydanticObjectId) -> HTTPException:
+def not_found(document: type[StoredDocument], document_id: object) -> HTTPException:
     """The 404 to raise where no document has this id."""
     return HTTPException(HTTPStatus.NOT_FOUND, f"{document.__name__} {document_id} not found")
 
 
-async def not_found_or_precondition_failed(
-    document: type[StoredDocument], document_id: PydanticObjectId
-) -> HTTPException:
+async def not_found_or_precondition_failed(document: type[StoredDocument], document_id: object) -> HTTPException:
     """The error to raise where a conditional write found nothing: 412 with the current ETag, or 404."""
     stored = await document.find_one(document.id == document_id, projection_model=DocumentResponse)
     if stored is None:

@@ -13,7 +13,7 @@ from fastapi.utils import is_body_allowed_for_status_code
 
 from students_api.http.limits import acquire_slot
 from students_api.http.negotiation import JSON, require_accept_json, require_content_type
-from students_api.resources.fields import DocumentId
+from students_api.resources.fields import SUB_PATHS, DocumentId
 
 PathId = Annotated[
     DocumentId, Path(alias="id", description="The document's id.", examples=["5eb7cf5a86d9755df3a6c593"])
@@ -53,6 +53,11 @@ class ResourceRoute(APIRoute):
 
     Dependencies (`Depends`) could do all that, but FastAPI takes as long for each as all the checks together do.
     """
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **settings: Any) -> None:
+        super().__init__(path, endpoint, **settings)
+        _, *steps = path.strip("/").split("/")
+        SUB_PATHS.update(step for step in steps[:1] if "{" not in step)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """FastAPI's handler, behind the checks and the concurrency limit."""

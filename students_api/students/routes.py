@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query, Request, Response
 from students_api.http.negotiation import MERGE_PATCH
 from students_api.resources.etags import precondition_filters
 from students_api.resources.openapi import extra_media_type
+from students_api.resources.request_schemas import given_values
 from students_api.resources.responses import (
     CREATE,
     DELETE,
@@ -25,6 +26,7 @@ from students_api.students.student import (
     Student,
     StudentCreate,
     StudentPage,
+    StudentPatch,
     StudentQuery,
     StudentRead,
     StudentUpdate,
@@ -66,13 +68,7 @@ async def update_student(student_id: PathId, update: StudentUpdate, request: Req
     Fields that are missing or `null` stay as they are. An empty object changes nothing. With `If-Match` the update is
     made only if nobody has changed the student since you read its `ETag`.
     """
-    values = update.model_dump(exclude_none=True)
-    student = await Student.update_one(
-        Student.id == student_id, *precondition_filters(request), values=values, projection=StudentRead
-    )
-    if student is None:
-        raise await not_found_or_precondition_failed(Student, student_id)
-    return document_response(student)
+    return await _change_student(student_id, update, request)
 
 
 @router.patch(
@@ -80,14 +76,24 @@ async def update_student(student_id: PathId, update: StudentUpdate, request: Req
     **PATCH,
     summary="Patch a student",
     response_model=StudentRead,
-    openapi_extra=extra_media_type(MERGE_PATCH, StudentUpdate),
+    openapi_extra=extra_media_type(MERGE_PATCH, StudentPatch),
 )
-async def patch_student(student_id: PathId, update: StudentUpdate, request: Request) -> Response:
-    """Does what PUT does, and takes `application/merge-patch+json` as well.
+async def patch_student(student_id: PathId, patch: StudentPatch, request: Request) -> Response:
+    """Changes the fields given, as a merge patch (RFC 7396) does, and returns the student after that.
 
-    Unlike in RFC 7396, a field that is `null` stays as it is: every student has all fields.
+    Objects are merged, lists are replaced, and `null` clears a field that may be empty; where every student has it, it
+    is refused. With `If-Match` the change is made only if nobody has changed the student since you read its `ETag`.
     """
-    return await update_student(student_id, update, request)
+    return await _change_student(student_id, patch, request)
+
+
+async def _change_student(student_id: PathId, change: StudentUpdate | StudentPatch, request: Request) -> Response:
+    student = await Student.update_one(
+        Student.id == student_id, *precondition_filters(request), values=given_values(change), projection=StudentRead
+    )
+    if student is None:
+        raise await not_found_or_precondition_failed(Student, student_id)
+    return document_response(student)
 
 
 @router.delete("/{id}", **DELETE, summary="Delete a student")

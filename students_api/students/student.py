@@ -10,11 +10,14 @@ from students_api.odm.indexes import text_index
 from students_api.resources.fields import EmailAddress, NotBoolean, Text
 from students_api.resources.lists.filters import filters_from_indexes
 from students_api.resources.lists.query import ListQuery, NextCursor, Total
-from students_api.resources.schemas import DocumentResponse, lenient_response, partial
+from students_api.resources.read_schemas import DocumentResponse, lenient_response
+from students_api.resources.request_schemas import merge_patch, partial
 
 
 class StudentFields(BaseModel):
     """The fields of a student, each declared here and nowhere else."""
+
+    model_config = ConfigDict(validate_by_name=True)  # and by its alias, where a field has one
 
     name: Annotated[Text, Indexed(), Field(description="The student's full name.", examples=["Jane Doe"])]
     email: Annotated[
@@ -59,9 +62,14 @@ class StudentUpdate(StudentFields):
     """The fields of a student to update. A field that is missing or `null` stays as it is; other keys are ignored."""
 
 
+@merge_patch
+class StudentPatch(StudentFields):
+    """The changes to a student: objects are merged, lists are replaced, `null` clears a field that may be empty."""
+
+
 @lenient_response
 class StudentRead(StudentFields, DocumentResponse):
-    """A student. A field that the stored document lacks, or that JSON cannot hold, is `null`."""
+    """A student. A field that the stored document lacks, or that is of another type there, is `null`."""
 
 
 class StudentItem(StudentRead):

@@ -17,6 +17,7 @@ from students_api_client.models import (
     Problem,
     StudentCreate,
     StudentPage,
+    StudentPatch,
     StudentRead,
     StudentUpdate,
     ValidationProblem,
@@ -56,7 +57,7 @@ assert get_student.sync_detailed(ids[0], client=client, if_none_match=tag).statu
 changed = update_student.sync(ids[0], client=client, body=StudentUpdate(gpa=4), if_match=tag)
 assert isinstance(changed, StudentRead)
 assert changed.gpa == 4
-patched = patch_student.sync(ids[0], client=client, body=StudentUpdate(name="Jane Roe"))
+patched = patch_student.sync(ids[0], client=client, body=StudentPatch(name="Jane Roe"))
 assert isinstance(patched, StudentRead)
 assert (patched.name, patched.gpa) == ("Jane Roe", 4)
 late = update_student.sync(ids[0], client=client, body=StudentUpdate(gpa=1), if_match=tag)

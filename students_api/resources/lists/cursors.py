@@ -7,19 +7,14 @@ only ever becomes operands of comparisons, of the types in `keyset`.
 
 import hashlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from typing import Any
 
 import bson
-from bson.codec_options import CodecOptions
 
+from students_api.odm.encoding import CODEC_OPTIONS
 from students_api.resources.lists.keyset import KeysetPosition, Order, is_comparable
 
 CHECKSUM_BYTES = 12
 MAX_SKIP = 2**31
-
-CODEC_OPTIONS: CodecOptions[dict[str, Any]] = CodecOptions(
-    tz_aware=True, datetime_conversion=bson.DatetimeConversion.DATETIME_AUTO
-)
 
 
 def encode(position: KeysetPosition, fingerprint: bytes) -> str:

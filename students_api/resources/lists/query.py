@@ -21,7 +21,8 @@ from students_api.odm.encoding import BsonFilter, to_bson_filter
 from students_api.odm.queries import count, fetch_raw
 from students_api.resources.lists import cursors
 from students_api.resources.lists.keyset import KeysetPosition, Order, conditions_after, is_comparable
-from students_api.resources.schemas import omitted
+from students_api.resources.read_schemas import to_json
+from students_api.resources.request_schemas import omitted
 
 REPLACEMENT_CHARACTER = "\ufffd"
 """What the driver reads for bytes that are not UTF-8."""
@@ -123,8 +124,8 @@ class ListQuery(BaseModel):
         (item,) = get_args(field.annotation)
         found = await self.page(document, item)
         page = model.model_validate({items: found.documents, "next_cursor": found.next_cursor, "total": found.total})
-        content = page.model_dump_json(
-            by_alias=True,
+        content = to_json(
+            page,
             include={items: {"__all__": self.included_fields}, "next_cursor": True, "total": True}
             if self.included_fields
             else None,
