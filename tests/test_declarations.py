@@ -141,6 +141,11 @@ def is_small(self) -> Self:
     assert self.x < 9
     return self
 """
+HOOK = """
+@before_event(Insert, Update)
+def look(self) -> None:
+    self.x += 0
+"""
 CAMEL = "model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True)"
 IGNORING_CASE = 'IndexModel([("x", 1)], unique=True, collation=Collation(locale="en", strength=2))'
 COMMA = 'lambda value: value.replace(",", ".") if isinstance(value, str) else value'
@@ -313,6 +318,14 @@ ROWS: dict[str, Row] = {
     "a frozen field": Row("x: Annotated[int, Field(frozen=True)]", 1, 2, frozen=("x",)),
     "frozen fields": Row("x: int", 1, 2, in_fields="model_config = ConfigDict(frozen=True)", frozen=("x", "title")),
     "validated assignment": Row("x: Annotated[int, Field(ge=0)]", 1, 2, refused=(-1,), in_fields=SMALL),
+    "validated assignment and a hook": Row(
+        "x: Annotated[int, Field(ge=0)]", 1, 2, refused=(-1,), in_fields=f"{SMALL}\n{HOOK}"),
+    "a frozen field and a rule": Row(
+        "x: Annotated[int, Field(frozen=True)]", 1, 2, frozen=("x",),
+        in_fields=SMALL.replace("validate_assignment", "validate_default")),
+    "a rule that a hook breaks": Row(
+        "x: Annotated[int, Field(ge=1)]", 2, 3, in_fields=f"{SMALL}\n{HOOK.replace('+= 0', '*= (self.x != 7)')}",
+        refused=(7,)),
     "a validator": Row("x: Annotated[str, AfterValidator(str.title)]", "jane", "JOAN", "Jane", "Jane", "Joan"),
     "a validator before": Row(
         f"x: Annotated[float, BeforeValidator({COMMA}, json_schema_input_type=float | str)]", "2,5", "3,5",
@@ -440,6 +453,11 @@ class Case:
         more = {self.row.more: 2 * value} if self.row.more else {}
         return {"id": document_id, "title": "Optics", **shown, **more}
 
+    @property
+    def name(self) -> str:
+        """The field's own name, where its key is an alias."""
+        return str(next(name for name, field in self.document.model_fields.items() if field is self.field))
+
     async def is_stored(self) -> bool:
         (found,) = await self.collection.find({}).to_list(None)
         return bool(found[self.row.key] == (self.row.sent if self.row.stored is SAME else self.row.stored))
@@ -476,9 +494,8 @@ async def test_a_value_is_stored_read_and_changed(case: Case, openapi: dict[str,
     assert page[next(iter(page))] == [created]
     findings = [each async for each in check_database(case.database, [case.document]) if not each.ok]
     assert [each.text for each in findings if not each.text.startswith("migrations")] == []
-    name = next(name for name, field in case.document.model_fields.items() if field is case.field)
     read: Any = await case.document.find_one({})
-    assert row.python in (SAME, getattr(read, name))
+    assert row.python in (SAME, getattr(read, case.name))
 
     renamed = await client.put(path, json={"title": "Waves"})
     is_frozen = "title" in row.frozen
@@ -533,6 +550,16 @@ async def test_null_clears_what_may_be_empty(case: Case) -> None:
         assert (await case.client.get(path)).json() == cleared.json()
     else:
         assert (cleared.status_code, cleared.json()["errors"][0]["loc"][:2]) == (422, ["body", case.row.key])
+
+
+@pytest.mark.parametrize("case", [name for name, row in ROWS.items() if row.key != "x"], indirect=True)
+async def test_a_request_can_give_the_fields_own_name(case: Case) -> None:
+    path, created = await case.create()
+    own = await case.client.post(case.path, json={"title": "Optics", case.name: case.row.changed})
+    assert (own.status_code, own.json()) == (201, case.answer(own.json()["id"], case.answered_change))
+    for method in ("PUT", "PATCH"):
+        answer = await case.client.request(method, path, json={case.name: case.row.changed})
+        assert (answer.status_code, answer.json()) == (200, created | {case.row.key: case.answered_change})
 
 
 @pytest.mark.parametrize("case", [name for name, row in ROWS.items() if row.refused], indirect=True)

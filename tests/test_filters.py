@@ -43,7 +43,7 @@ class PupilFields(PersonFields):
     colour: Annotated[Colour, Indexed()] = Colour.RED
     house: Annotated[Literal["north", "south"] | None, Indexed()] = None
     boards: Annotated[bool | None, Indexed()] = None
-    tags: Annotated[list[str], Indexed(), Field(default_factory=list)]
+    tags: Annotated[list[str], Indexed(), Field(default_factory=list, examples=[["chess", "choir"]])]
     key: Annotated[UUID | None, Indexed()] = None
     tutor: Annotated[PydanticObjectId | None, Indexed()] = None
     page: Annotated[HttpUrl | None, Indexed()] = None
@@ -114,6 +114,7 @@ def test_every_indexed_field_is_a_filter_of_its_own_type() -> None:
     assert set(PupilQuery.filters) == {"name", "email", "course", "gpa", "address.city"} | own | ranges
     schema = PupilQuery.model_json_schema()["properties"]
     assert set(schema) == {*ListQuery.model_fields, *PupilQuery.filters, "sort", "fields"}
+    assert schema["tags"]["examples"] == [["chess"]]
     assert schema["year"] == {
         "type": "array", "maxItems": 20, "title": "Year", "examples": [[2]], "default": None,
         "items": {"type": "integer", "minimum": -(2**63), "exclusiveMaximum": 2**63},

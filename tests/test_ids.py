@@ -1,7 +1,7 @@
 """Documents whose ids are no ObjectIds: any type that Beanie takes, in paths, bodies, links, lists and OpenAPI."""
 
 from collections.abc import AsyncIterator
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 from urllib.parse import quote
 from uuid import UUID
 
@@ -9,10 +9,13 @@ import httpx2
 import jsonschema_rs
 import pytest
 from bson import Binary, DBRef
+from fastapi import APIRouter, Path
+from pydantic import TypeAdapter, ValidationError
 
 from students_api.mongodb.driver import Database
 from students_api.operations.check import check_database
-from students_api.resources.routing import Resource
+from students_api.resources.fields import TextId
+from students_api.resources.routing import Resource, ResourceRoute
 from tests.test_declarations import Row, conforms, declare, serving
 
 pytestmark = pytest.mark.mongod
@@ -76,6 +79,27 @@ def resources() -> dict[str, tuple[Resource, Resource]]:
         own = declare(number, Row("x: str", "a", "b"), replacements(ids.declared, ids.read))
         made[name] = own, declare(number + 50, LINK._replace(declared=LINK.declared.format(number)))
     return made
+
+
+async def test_an_id_that_the_server_makes_can_be_of_another_type(shared_database: Database) -> None:
+    changes = {
+        **replacements("UUID", ""),
+        '    """A course to create. Other keys are ignored."""': '    """What a client gives."""',
+        'id: UUID = Field(alias="_id")': 'id: UUID = Field(default_factory=uuid4, alias="_id")',
+        "router = APIRouter": 'CourseId = Annotated[UUID, Path(alias="id")]\nrouter = APIRouter',
+        "from typing import *": "from typing import *\nfrom uuid import uuid4",
+    }
+    resource = declare(899, Row("x: str", "a", "b"), changes)
+    async with serving([resource], shared_database) as client:
+        created = await client.post("/row899s/", json={"id": UUIDS[0], "title": "Optics", "x": "a"})
+        assert (created.status_code, created.json()["id"] in UUIDS) == (201, False)
+        path = f"/row899s/{UUID(created.json()['id'])}"
+        assert created.headers["Location"] == path
+        assert (await client.get(path)).json() == created.json()
+        assert (await client.get("/row899s/")).json()["row899s"] == [created.json()]
+        assert (await client.patch(path, json={"x": "b"})).json() == created.json() | {"x": "b"}
+        assert (await client.get("/row899s/x")).status_code == 422
+        assert (await client.delete(path)).status_code == 204
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +170,20 @@ async def test_an_id_that_cannot_stand_in_a_path_is_refused(
         assert (answer.status_code, answer.json()["errors"][0]["loc"]) == (422, ["body", "id"]), refused
     missing = await client.post(f"{prefix}/", json={"title": "Optics", "x": "a"})
     assert (missing.status_code, missing.json()["errors"][0]["loc"]) == (422, ["body", "id"])
+
+
+async def test_an_id_that_is_a_path_of_the_resources_own_is_refused() -> None:
+    router = APIRouter(prefix="/rooms", route_class=ResourceRoute)
+
+    @router.get("/ranking")
+    async def ranking() -> None: ...
+
+    @router.get("/{id}/members")
+    async def members(room: Annotated[str, Path(alias="id")]) -> None: ...
+
+    with pytest.raises(ValidationError):
+        TypeAdapter(TextId).validate_python("ranking")
+    assert TypeAdapter(TextId).validate_python("members") == "members"
 
 
 async def test_a_link_has_the_id_of_the_document_that_it_leads_to(

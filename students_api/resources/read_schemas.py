@@ -199,7 +199,7 @@ def _fields(
 
 def optional(declared: Mapping[str, tuple[FieldInfo, Any, list[Any]]], **attributes: Any) -> dict[str, Any]:
     """Definitions for `create_model`: the fields with these annotations, metadata and attributes, `None` by default."""
-    changed = {"default": None, "default_factory": None, **attributes}
+    changed = {"default": None, "default_factory": None, "validate_default": False, **attributes}
     return {
         name: Annotated[
             annotation,

@@ -7,6 +7,7 @@ from typing import Any, TypeVar, cast, get_origin, is_typeddict
 from pydantic import (
     BaseModel,
     BeforeValidator,
+    ConfigDict,
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
     JsonValue,
@@ -76,6 +77,8 @@ def _derive(model: type[Model], fields: dict[str, Any], base: type[BaseModel]) -
 
 class _WithoutRules(BaseModel):
     """The base of models of changes: rules over several fields are those of the document, for all of its fields."""
+
+    model_config = ConfigDict(validate_default=False)  # `None`, which stands for a field that is not given
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: type[BaseModel], handler: GetCoreSchemaHandler) -> CoreSchema:
