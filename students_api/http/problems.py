@@ -18,7 +18,10 @@ UNKNOWN_OUTCOME = (
     "The database does not answer. The change may have been made all the same: check before you repeat it."
 )
 
-REJECTED_DOCUMENT = "MongoDB rejects this document: it is too large, or fails the collection's schema validation"
+REJECTED_DOCUMENT = (
+    "MongoDB rejects this document: it is too large, breaks a rule of the collection, "
+    "or has a value that an index does not take, such as a place that is not on the map"
+)
 
 DUPLICATE_VALUE = "Another document has the same {}, which must be unique."
 

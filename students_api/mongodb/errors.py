@@ -73,7 +73,7 @@ def no_write_performed(error: PyMongoError) -> bool:
 
 
 def is_rejected_document(error: PyMongoError) -> bool:
-    """Whether MongoDB rejects the document: it fails the collection's schema validation, or is too large."""
+    """Whether MongoDB rejects the document: it is too large, or fails schema validation or an index."""
     return isinstance(error, OperationFailure) and error.code in REJECTED_DOCUMENT_CODES
 
 
