@@ -264,7 +264,7 @@ ROWS: dict[str, Row] = {
                  {"a": 2**64})),
     "an object 98 levels deep": Row("x: dict[str, Any]", nested(98), {}),
     "any JSON": Row("x: JsonValue", [1, {"a": None}], "text", refused=([{"$oid": "a"}],)),
-    "anything": Row("x: Any", {"a": 1}, [1], refused=({"a": {"$where": 1}},)),
+    "anything": Row("x: Any", {"a": 1}, [1], refused=({"a": {"$where": 1}}, "\ud800", ["\ud800"], 2**64)),
     "a model": Row(
         "x: Address", address("Bern", "2001-01-02", "1.50"), address("Oslo"),
         address("Bern", datetime(2001, 1, 2, tzinfo=UTC), Decimal128("1.50")),

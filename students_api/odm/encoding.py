@@ -105,10 +105,12 @@ def encode_values(document: type[Document], values: Mapping[str, Any]) -> dict[s
     for key, value in values.items():
         try:
             encoded[key] = encode(value)
-            if type(encoded[key]) not in {str, float, bool, NoneType, ObjectId, PydanticObjectId}:
+            if type(encoded[key]) not in {float, bool, NoneType, ObjectId, PydanticObjectId}:
                 _check_keys(encoded[key])
                 bson.encode({key: encoded[key]})
         except tuple(NOT_STORABLE) as error:
+            if type(error) is ValueError and not str(error).startswith("Cannot encode"):
+                raise  # of a `bson_encoders` of the document's
             message = next(text for kind, text in NOT_STORABLE.items() if isinstance(error, kind))
             errors.append({"type": "not_storable", "loc": (key,), "msg": message})
         except NotStorableError as error:
