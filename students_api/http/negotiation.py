@@ -8,7 +8,7 @@ from fastapi import HTTPException, Request
 JSON = "application/json"
 
 MERGE_PATCH = "application/merge-patch+json"
-"""RFC 7396. A field that is null in it stays as it is: no field of a student can be removed."""
+"""A merge patch (RFC 7396)."""
 
 
 def accepts(header: str, media_type: str) -> bool:
