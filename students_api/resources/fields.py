@@ -84,12 +84,11 @@ DocumentId = Annotated[
 
 def id_in_json(value: Any) -> Any:
     """An id of any type as JSON has it: a number as it is, an ObjectId or a UUID as text, another type `None`."""
-    value = value.ref if isinstance(value, Link) else value
-    if isinstance(value, DBRef | Document):
-        return id_in_json(value.id)
-    if isinstance(value, UUID):
+    if isinstance(value, ObjectId | UUID):  # the usual case first
         return str(value)
-    return value if isinstance(value, str | int) else to_text(value) if isinstance(value, ObjectId | Binary) else None
+    if isinstance(value, Link | DBRef | Document):
+        return id_in_json(value.ref.id if isinstance(value, Link) else value.id)
+    return to_text(value) if isinstance(value, Binary) else value if isinstance(value, str | int) else None
 
 
 def id_type(target: Any) -> Any:

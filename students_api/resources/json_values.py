@@ -138,7 +138,7 @@ class Leaf:
         self.validate, self.serialize = without_limits or adapter.validate_python, adapter.dump_python
         other = core_schema.no_info_plain_validator_function(self._read)
         if self.keeps_type and self.base in IN_CORE:
-            values: Any = [core_schema.none_schema(), IN_CORE[self.base], other]
+            values: Any = [IN_CORE[self.base], core_schema.none_schema(), other]
             return core_schema.union_schema(
                 values, mode="left_to_right", serialization=core_schema.simple_ser_schema("any")
             )
