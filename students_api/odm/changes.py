@@ -96,8 +96,8 @@ def _read_value(document: type[Document], name: str, stored: Any) -> Any:
 
 
 def field_values(document: Document) -> dict[str, Any]:
-    """The values of the fields by name, as they are."""
-    return {name: getattr(document, name) for name in type(document).model_fields}
+    """The values of the fields by name, as they are; to get a deprecated one as an attribute would be a warning."""
+    return {name: document.__dict__[name] for name in type(document).model_fields}
 
 
 def set_values(document: Document, values: Mapping[str, Any]) -> None:
@@ -123,7 +123,7 @@ def merge(document: Document, stored: Mapping[str, Any], values: Mapping[str, An
                 errors += [{**each, "loc": (keys[name], *each["loc"])} for each in error.errors()]
         else:
             merged[name] = value
-        if name in merged and is_frozen(model, name) and merged.pop(name) != getattr(document, name):
+        if name in merged and is_frozen(model, name) and merged.pop(name) != document.__dict__[name]:
             errors.append({"type": "frozen_field", "loc": (keys[name],), "msg": "Field is frozen"})
     if errors:
         raise InvalidDocument(errors)

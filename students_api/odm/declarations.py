@@ -4,7 +4,7 @@ import dataclasses
 import re
 from collections import abc
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import time
+from datetime import date, datetime, time
 from enum import Enum
 from fractions import Fraction
 from inspect import get_annotations
@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from zoneinfo import ZoneInfo
 
 from beanie import Document, Link
-from pydantic import BaseModel, Json, JsonValue, NaiveDatetime
+from pydantic import BaseModel, Json, JsonValue, NaiveDatetime, NameEmail
 from pydantic.fields import FieldInfo
 from pydantic.types import EncodedBytes, EncodedStr
 
@@ -27,6 +27,7 @@ REFUSED_TYPES: list[tuple[Any, str]] = [
     ),
     (NaiveDatetime, "MongoDB returns times in UTC, which are aware: declare a `datetime`"),
     (ZoneInfo, "MongoDB has no type for a time zone: declare a `str`, its name"),
+    (NameEmail, "Beanie does not store it: declare an `EmailStr`, and a `str` for the name"),
     (complex, "MongoDB has no complex numbers: declare two fields"),
     (Fraction, "MongoDB has no fractions: declare a `Decimal`, or two fields"),
     (re.Pattern, "MongoDB returns another type of pattern: declare a `str`"),
@@ -96,6 +97,8 @@ def _key_problems(
 
 
 def _type_problems(field: FieldInfo, encoders: Mapping[Any, Any]) -> Iterator[str]:
+    if {date, datetime} <= {kind for kind, _ in members(field.annotation)}:
+        yield "MongoDB has one type for a date and a time, and returns a time: declare one of the two"
     for each, metadata, is_inside in _nested(field.annotation, field.metadata):
         kind: Any = get_origin(each) or each
         if isinstance(kind, type) and any(issubclass(kind, encoder) for encoder in encoders):

@@ -13,6 +13,9 @@ from students_api.mongodb.errors import INDEX_CONFLICT_CODES, error_message
 
 TEXT = "text"
 
+TEXT_DEFAULTS = {"default_language": "english", "language_override": "language"}
+"""What MongoDB lists for a text index that does not declare them."""
+
 SERVER_OPTIONS = {"v", "ns", "background", "textIndexVersion", "2dsphereIndexVersion"}
 """Options that MongoDB lists for an index and that nobody declares."""
 
@@ -97,8 +100,9 @@ def _normalized(information: Mapping[str, Any]) -> Index:
     keys = list(keys.items()) if isinstance(keys, Mapping) else keys
     if weights := options.pop("weights", None):
         keys = [key for key in keys if key[0] not in {"_fts", "_ftsx"}] + [(field, TEXT) for field in sorted(weights)]
+        options = TEXT_DEFAULTS | options
     elif any(direction == TEXT for _, direction in keys):
-        keys = sorted(keys)
+        keys, options = sorted(keys), TEXT_DEFAULTS | options
     return Index(
         tuple((key, direction if isinstance(direction, str) else int(direction)) for key, direction in keys), options
     )
@@ -107,7 +111,7 @@ def _normalized(information: Mapping[str, Any]) -> Index:
 def _with_id_tiebreaker(index: Index) -> Index:
     """The index with `_id` as its last key, the tie-breaker that makes the order unique, if it has no options."""
     (last, direction), model = index.keys[-1], IndexModel(list(index.keys))
-    if index.options.keys() != {"name"} or last == "_id" or isinstance(direction, str):
+    if index.options.keys() != {"name"} or last == "_id" or isinstance(direction, str) or last.endswith("$**"):
         return index
     keys = (*index.keys, ("_id", direction))
     has_generated_name = index.options["name"] == model.document["name"]

@@ -32,8 +32,8 @@ IN_CORE: dict[str, CoreSchema] = {
 PLAIN = {*IN_CORE, "bytes", "date", "datetime", "decimal", "timedelta", "uuid"}
 """Core schemas that need nothing beside their type."""
 
-MAX_DIGITS = 34
-"""Those of a `Decimal128`; its exponent can be much greater, and JSON would have to write out all the zeros."""
+MAX_INTEGER = 10**34
+"""A `Decimal128` has 34 digits; its exponent can be much greater, and JSON would have to write out all the zeros."""
 
 SERIALIZATION_ERRORS = (ValueError, TypeError, AttributeError, ArithmeticError)
 
@@ -172,19 +172,16 @@ class Leaf:
         """The value in the type declared, or `None`: where pydantic would take something else for it, too."""
         is_number = isinstance(value, int | float | Decimal)
         is_time = self.base in {"datetime", "date", "time"}  # of a number pydantic would count seconds from 1970
-        is_huge = isinstance(value, Decimal) and self.base == "int" and value.adjusted() > MAX_DIGITS
         is_boolean = isinstance(value, bool) and self.base in {"int", "float", "decimal", "timedelta"}
-        if (is_number and is_time) or is_huge or is_boolean:
+        if (is_number and is_time) or is_boolean:
             return None
         with suppress(ValueError, ArithmeticError):
             parsed = self.validate(value)
-            is_text = isinstance(value, bytes) and isinstance(
-                parsed, str | int | float
-            )  # bytes may be a UUID, not text
-            is_rounded = (
-                isinstance(value, int | Decimal) and isinstance(parsed, float) and Decimal(repr(parsed)) != value
-            )
-            return None if is_text or is_rounded else parsed
+            is_text = isinstance(value, bytes) and isinstance(parsed, str | int | float)  # which bytes are not
+            is_number = isinstance(value, int | Decimal) and isinstance(parsed, int | float)
+            is_rounded = is_number and isinstance(parsed, float) and Decimal(repr(parsed)) != value
+            is_long = is_number and isinstance(parsed, int) and abs(parsed) > MAX_INTEGER
+            return None if is_text or is_rounded or is_long else parsed
         return None
 
     def _convert(self, value: Any) -> Any:

@@ -36,7 +36,7 @@ def given_values(request: BaseModel) -> dict[str, Any]:
 
     The mask that answers show for a secret leaves it as it is.
     """
-    values = {name: getattr(request, name) for name in request.model_fields_set}
+    values = {name: request.__dict__[name] for name in request.model_fields_set}  # a deprecated one, too
     return {name: value for name, value in values.items() if not _is_mask(value)}
 
 
