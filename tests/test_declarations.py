@@ -522,6 +522,9 @@ async def test_a_value_is_stored_read_and_changed(case: Case, openapi: dict[str,
     assert (await client.get(path)).json() == created
     page = (await client.get(case.path)).json()
     assert page[next(iter(page))] == [created]
+    for key in created.keys() - {"id"}:
+        some = (await client.get(case.path, params={"fields": key})).json()
+        assert some[next(iter(some))] == [{"id": created["id"], key: created[key]}]
     findings = [each async for each in check_database(case.database, [case.document]) if not each.ok]
     assert [each.text for each in findings if not each.text.startswith("migrations")] == []
     read: Any = await case.document.find_one({})

@@ -119,9 +119,9 @@ class StoredDocument(Document):
         return document
 
     async def insert(self, *, session: Any = None, **options: Any) -> Self:
-        """Insert the document, with its hooks: in a quarter of Beanie's time. Raises `InvalidDocument`.
+        """Insert the document, with its hooks. Raises `InvalidDocument`. With options (`link_rule`) Beanie does it.
 
-        Beanie asks lazy-model several times for each value, and awaits hooks also where there are none.
+        Beanie asks lazy-model several times for each value, and says of one that cannot be stored not which it is.
         """
         if options:
             inserted: Self = await super().insert(session=session, **options)

@@ -33,17 +33,18 @@ from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import CoreSchema, core_schema
 
 from students_api.odm.declarations import members
+from students_api.odm.encoding import cached
 from students_api.odm.versions import VERSION_END, version_of
 from students_api.resources.etags import etag
 from students_api.resources.fields import LinkAsId, LinkedId, id_in_json
 from students_api.resources.json_values import Leaf, json_types, promise
 
 ARRAYS = {list, tuple, set, frozenset, deque, abc.Sequence, abc.MutableSequence, abc.Set, abc.MutableSet}
-ANNOTATIONS = {"title", "description", "examples", "deprecated"}
-"""What JSON Schema says of a value beside its type."""
-
 OBJECTS = {dict, abc.Mapping, abc.MutableMapping}
 """Types of which MongoDB stores an array or an object, whatever their items are."""
+
+ANNOTATIONS = {"title", "description", "examples", "deprecated"}
+"""What JSON Schema says of a value beside its type."""
 
 logger = logging.getLogger("students_api")
 
@@ -118,8 +119,7 @@ class _Lenient(BaseModel):
         shown = handler(schema)
         content = handler.resolve_ref_schema(shown)
         properties: dict[str, Any] = content.get("properties", {})
-        keys = {name: field.serialization_alias or name for name, field in cls.model_fields.items()}
-        keys |= {name: field.alias or name for name, field in cls.model_computed_fields.items()}
+        keys = keys_in_json(cls)
         for name in (*cls.model_computed_fields, *(set(_serializers(cls)) & set(keys))):
             known = properties.get(keys[name], {})
             says_type = (
@@ -256,6 +256,13 @@ def _or_none(value: Any, validate: Callable[[Any], Any]) -> Any:
         return None
 
 
+@cached
+def keys_in_json(model: type[BaseModel]) -> dict[str, str]:
+    """The key in an answer of each field and computed field, by its name."""
+    fields = {name: field.serialization_alias or name for name, field in model.model_fields.items()}
+    return fields | {name: field.alias or name for name, field in model.model_computed_fields.items()}
+
+
 def to_json(answer: BaseModel, **options: Any) -> str:
     """The answer as JSON, by its aliases. What a serializer or a computed field cannot make is null, and logged."""
     try:
@@ -267,9 +274,7 @@ def to_json(answer: BaseModel, **options: Any) -> str:
 def _without_errors(answer: BaseModel, include: Any = None, exclude: Any = None) -> dict[str, Any]:
     """The answer field by field; a list of models model by model."""
     content: dict[str, Any] = {}
-    aliases = {name: field.serialization_alias or name for name, field in type(answer).model_fields.items()}
-    aliases |= {name: field.alias or name for name, field in type(answer).model_computed_fields.items()}
-    for name, key in aliases.items():
+    for name, key in keys_in_json(type(answer)).items():
         if (include is not None and name not in include) or name in (exclude or ()):
             continue
         value = answer.__dict__.get(name)

@@ -21,7 +21,7 @@ from students_api.odm.encoding import BsonFilter, to_bson_filter
 from students_api.odm.queries import count, fetch_raw
 from students_api.resources.lists import cursors
 from students_api.resources.lists.keyset import KeysetPosition, Order, conditions_after, is_comparable
-from students_api.resources.read_schemas import to_json
+from students_api.resources.read_schemas import keys_in_json, to_json
 from students_api.resources.request_schemas import omitted
 
 REPLACEMENT_CHARACTER = "\ufffd"
@@ -123,12 +123,12 @@ class ListQuery(BaseModel):
         items, field = next(iter(model.model_fields.items()))
         (item,) = get_args(field.annotation)
         found = await self.page(document, item)
+        chosen = self.included_fields
+        names = {name for name, key in keys_in_json(item).items() if key in chosen} if chosen else None
         page = model.model_validate({items: found.documents, "next_cursor": found.next_cursor, "total": found.total})
         content = to_json(
             page,
-            include={items: {"__all__": self.included_fields}, "next_cursor": True, "total": True}
-            if self.included_fields
-            else None,
+            include={items: {"__all__": names}, "next_cursor": True, "total": True} if names else None,
             exclude=None if self.count else {"total"},
         )
         links = self.links(request, found.next_cursor)
