@@ -28,7 +28,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel, Field, field_validator, model_validator
 
 from students_api.http.exception_handlers import register_exception_handlers
-from students_api.http.problems import Problem
+from students_api.http.problems import Problem, duplicate_value
 from students_api.mongodb.driver import Database
 from students_api.odm.documents import SoftDeletedDocument, StoredDocument
 from students_api.odm.encoding import BsonFilter, InvalidDocument
@@ -571,4 +571,16 @@ def test_409_is_described_where_an_index_is_unique_and_a_request_has_a_body() ->
     assert "409" not in path["get"]["responses"]
     for method in ("post", "put"):
         example = path[method]["responses"]["409"]["content"]["application/problem+json"]["example"]
-        assert Problem.model_validate(example, extra="forbid", strict=True).title == "Conflict"
+        problem = Problem.model_validate(example, extra="forbid", strict=True)
+        assert (problem.title, problem.detail) == (
+            "Conflict",
+            "Another document has the same number, which must be unique.",
+        )
+
+
+@pytest.mark.parametrize(
+    ("keys", "named"),
+    [(["number"], "number"), (["student.$id", "course.$id"], "student and course"), (["_id"], "id"), ([], "a field")],
+)
+def test_409_names_the_fields_as_json_has_them(keys: list[str], named: str) -> None:
+    assert duplicate_value(keys) == f"Another document has the same {named}, which must be unique."

@@ -8,9 +8,10 @@ import httpx2
 import pytest
 from fastapi import APIRouter
 from fastapi.routing import iter_route_contexts
+from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from students_api.http.documentation import CONTENT_SECURITY_POLICY
-from students_api.http.problems import Problem, ValidationProblem
+from students_api.http.problems import Problem, ValidationProblem, problem_responses
 from students_api.main import create_app
 from tests.resources import STUDENTS, Resource
 
@@ -220,3 +221,23 @@ async def test_the_pages_work_behind_a_prefix() -> None:
                 assert (await client.get(address)).status_code == 200
         document = (await client.get("/college/openapi.json")).json()
         assert document["servers"] == [{"url": "/college"}]
+
+
+def test_a_route_of_no_resource_is_described_as_fastapi_declares_it_and_its_422_as_it_is() -> None:
+    app = create_app()
+    plain = APIRouter()
+
+    @plain.get("/report", responses=problem_responses(403, HTTPStatus.NOT_FOUND))
+    async def report(year: int) -> list[str]:
+        return [str(year)]
+
+    @app.post("/hook", tags=["elsewhere"])
+    async def hook(body: dict[str, int]) -> None: ...
+
+    app.include_router(plain)
+    document = app.openapi()
+    OpenAPIV31SpecValidator(document).validate()
+    assert set(document["paths"]["/report"]["get"]["responses"]) == {"200", "403", "404", "422"}
+    for path, method in (("/report", "get"), ("/hook", "post")):
+        problem = document["paths"][path][method]["responses"]["422"]["content"]["application/problem+json"]
+        assert problem["schema"] == {"$ref": "#/components/schemas/ValidationProblem"}

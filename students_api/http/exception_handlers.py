@@ -12,10 +12,10 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match, Mount
 
 from students_api.http.problems import (
-    DUPLICATE_VALUE,
     REJECTED_DOCUMENT,
     REVISION_CHANGED,
     UNEXPECTED,
+    duplicate_value,
     problem_response,
     unavailable_response,
     validation_error,
@@ -95,9 +95,8 @@ async def _database_error(request: Request, error: Exception) -> JSONResponse:
 
 async def _duplicate_key(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, DuplicateKeyError)
-    keys = ["id" if key == "_id" else key for key in (error.details or {}).get("keyPattern", {})]
-    fields = " and ".join(keys) or "a field"
-    return problem_response(request, HTTPStatus.CONFLICT, DUPLICATE_VALUE.format(fields))
+    detail = duplicate_value((error.details or {}).get("keyPattern", {}))
+    return problem_response(request, HTTPStatus.CONFLICT, detail)
 
 
 async def _revision_changed(request: Request, _error: Exception) -> JSONResponse:

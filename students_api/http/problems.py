@@ -1,6 +1,6 @@
 """Problem details (RFC 9457): the models and the messages of every error response."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
@@ -90,9 +90,15 @@ class ValidationProblem(Problem):
     errors: list[InvalidInput]
 
 
-def problem_responses(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
+def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The problems with which an operation can answer, for the `responses=` of a route."""
-    return {int(status): {"description": status.phrase, "content": {MEDIA_TYPE: {}}} for status in statuses}
+    return {int(status): {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {}}} for status in statuses}
+
+
+def duplicate_value(keys: Iterable[str]) -> str:
+    """The detail of a 409 for a unique index over these keys, named as JSON has them: the id of a link is the link."""
+    fields = ["id" if key == "_id" else key.removesuffix(".$id") for key in keys]
+    return DUPLICATE_VALUE.format(" and ".join(fields) or "a field")
 
 
 def validation_error(loc: tuple[str, ...], message: str, error_type: str) -> RequestValidationError:

@@ -13,7 +13,6 @@ from pydantic.json_schema import models_json_schema
 from students_api.http.limits import READ_TIMEOUT, TOO_LARGE
 from students_api.http.middleware import REQUEST_ID
 from students_api.http.problems import (
-    DUPLICATE_VALUE,
     MEDIA_TYPE,
     RETRY_AFTER_SECONDS,
     UNAVAILABLE,
@@ -21,6 +20,7 @@ from students_api.http.problems import (
     UNKNOWN_OUTCOME,
     Problem,
     ValidationProblem,
+    duplicate_value,
 )
 from students_api.odm.indexes import declared_indexes
 from students_api.resources.etags import IF_MATCH, IF_NONE_MATCH
@@ -75,7 +75,7 @@ PROBLEMS: dict[HTTPStatus, tuple[str, dict[str, Any]]] = {
     ),
     HTTPStatus.REQUEST_TIMEOUT: (READ_TIMEOUT, CLOSE),
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: (TOO_LARGE.format(2**16), CLOSE),
-    HTTPStatus.CONFLICT: (DUPLICATE_VALUE.format("number"), {}),
+    HTTPStatus.CONFLICT: ("", {}),  # the example depends on the document
     HTTPStatus.PRECONDITION_FAILED: (
         PRECONDITION_FAILED, ETAG
     ),
@@ -112,7 +112,8 @@ def extend_openapi(app: FastAPI, documents: Mapping[str, type[Document]]) -> Non
             document["components"]["schemas"] |= definitions["$defs"]
             for path, operations in document["paths"].items():
                 for method, operation in operations.items():
-                    _extend_operation(operation, path, method, documents[operation["tags"][0]])
+                    tag = next(iter(operation.get("tags", [])), "")
+                    _extend_operation(operation, path, method, documents.get(tag))
             for name in ("HTTPValidationError", "ValidationError"):  # FastAPI's models of a 422, which problems replace
                 if f"'#/components/schemas/{name}'" not in str(document):
                     document["components"]["schemas"].pop(name, None)
@@ -134,11 +135,11 @@ def response_headers(
     return {int(status): {"headers": headers} | ({"description": description} if description else {})}
 
 
-def _extend_operation(operation: dict[str, Any], path: str, method: str, document: type[Document]) -> None:
+def _extend_operation(operation: dict[str, Any], path: str, method: str, document: type[Document] | None) -> None:
+    """Extend an operation of the document's resource, or of none: a route that FastAPI alone knows of."""
     responses = operation["responses"]
-    is_unique = any(index.options.get("unique") for index in declared_indexes(document))
-    gives_id = method == "post" and document.model_fields["id"].is_required()
-    if "requestBody" in operation and (is_unique or gives_id):
+    unique = _unique_keys(document, method) if document else []
+    if "requestBody" in operation and unique:
         responses.setdefault("409", {})
     for code in responses.keys() & {"409", "422"}:  # FastAPI's 422, and a route's 409, become problems
         responses[code] |= {"description": HTTPStatus(int(code)).phrase, "content": {MEDIA_TYPE: {}}}
@@ -156,10 +157,12 @@ def _extend_operation(operation: dict[str, Any], path: str, method: str, documen
             "type": "about:blank",
             "title": status.phrase,
             "status": int(status),
-            "detail": detail.format(document=document.__name__, id=EXAMPLE_ID),
+            "detail": detail.format(document=document.__name__ if document else "Document", id=EXAMPLE_ID),
             "instance": re.sub(r"{\w+}", EXAMPLE_ID, path),
             "request_id": EXAMPLE_REQUEST_ID,
         }
+        if status == HTTPStatus.CONFLICT:
+            example["detail"] = duplicate_value(unique)
         if status == HTTPStatus.UNPROCESSABLE_ENTITY:
             error = INVALID_BODY if "requestBody" in operation else INVALID_ID if "{" in path else INVALID_QUERY
             location = " ".join(map(str, error["loc"]))
@@ -169,3 +172,10 @@ def _extend_operation(operation: dict[str, Any], path: str, method: str, documen
         model = ValidationProblem if status == HTTPStatus.UNPROCESSABLE_ENTITY else Problem
         reference = {"$ref": f"#/components/schemas/{model.__name__}"}
         response["content"][MEDIA_TYPE] = {"schema": reference, "example": example}
+
+
+def _unique_keys(document: type[Document], method: str) -> list[str]:
+    """The keys of the first unique index; the id where clients give it to a new document."""
+    keys = [[key for key, _ in index.keys] for index in declared_indexes(document) if index.options.get("unique")]
+    gives_id = method == "post" and document.model_fields["id"].is_required()
+    return next(iter(keys), ["_id"] if gives_id else [])
