@@ -1,6 +1,7 @@
 """A document is changed and deleted in one operation; with its hooks and rules, where it declares them."""
 
 import asyncio
+import inspect
 from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Self, TypeAlias
@@ -29,7 +30,7 @@ from pydantic import BaseModel, Field, field_validator, model_validator
 
 from students_api.http.exception_handlers import register_exception_handlers
 from students_api.http.problems import Problem, duplicate_value
-from students_api.mongodb.driver import Database
+from students_api.mongodb.driver import ON_MOTOR, Database
 from students_api.odm.documents import SoftDeletedDocument, StoredDocument
 from students_api.odm.encoding import BsonFilter, InvalidDocument
 from students_api.odm.queries import fetch_raw
@@ -532,18 +533,42 @@ async def test_a_change_through_the_service_is_a_new_revision_and_saving_changes
     assert (found["name"], found["points"], found["version"]) == ("Jane", 3, 3)
 
 
-async def test_who_saves_what_somebody_else_has_changed_gets_409() -> None:
+@pytest.mark.parametrize("stale", [RevisionIdWasChanged, DocumentNotFound])
+async def test_who_saves_what_somebody_else_has_changed_gets_409(stale: type[Exception]) -> None:
     app = FastAPI()
     register_exception_handlers(app)
 
     @app.post("/")
     async def save() -> None:
-        raise RevisionIdWasChanged
+        raise stale
 
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://service") as client:
         answer = await client.post("/")
     assert (answer.status_code, answer.headers["Content-Type"]) == (409, "application/problem+json")
-    assert answer.json()["detail"].startswith("Somebody else has changed it")
+    assert answer.json()["detail"].startswith("Somebody else has changed or deleted it")
+
+
+@pytest.mark.mongod
+@pytest.mark.parametrize("kind", [Pupil, Listening, Kept])
+async def test_an_update_and_a_deletion_can_be_one_transaction(
+    real_database: Database, real_pupils: Collection, kind: type[StoredDocument]
+) -> None:
+    await real_pupils.insert_many([{"name": "Jane", "words": "", "points": 0}, {"name": "Joan", "words": ""}])
+    before = await real_pupils.find({}).to_list(None)
+    client: Any = real_database.client
+    for ends in ("abort", "commit"):
+        async with await client.start_session() if ON_MOTOR else client.start_session() as session:
+            begun = session.start_transaction()
+            await begun if inspect.isawaitable(begun) else begun
+            changed = await kind.update_one(
+                {"name": "Jane"}, values={"points": 0, "motto": "Go"}, projection=PupilRead, session=session
+            )
+            assert changed is not None
+            assert await kind.delete_one({"name": "Joan"}, session=session)
+            assert await real_pupils.find({}).to_list(None) == before
+            await getattr(session, f"{ends}_transaction")()
+        after = await kind.find_all().to_list()
+        assert [each.model_dump()["motto"] for each in after] == (["", ""] if ends == "abort" else ["Go"])
 
 
 class NumberedFields(BaseModel):

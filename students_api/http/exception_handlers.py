@@ -3,7 +3,7 @@
 import logging
 from http import HTTPStatus
 
-from beanie.exceptions import RevisionIdWasChanged
+from beanie.exceptions import DocumentNotFound, RevisionIdWasChanged
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -36,7 +36,8 @@ def register_exception_handlers(app: FastAPI) -> None:
     app.add_exception_handler(InvalidDocument, _invalid_document)
     app.add_exception_handler(PyMongoError, _database_error)
     app.add_exception_handler(DuplicateKeyError, _duplicate_key)
-    app.add_exception_handler(RevisionIdWasChanged, _revision_changed)
+    for stale in (RevisionIdWasChanged, DocumentNotFound):  # the latter by `replace()`
+        app.add_exception_handler(stale, _revision_changed)
     app.add_exception_handler(OverflowError, _integer_overflow)
     app.add_exception_handler(Exception, _unhandled)
 

@@ -26,7 +26,8 @@ REJECTED_DOCUMENT = (
 DUPLICATE_VALUE = "Another document has the same {}, which must be unique."
 
 REVISION_CHANGED = (
-    "Somebody else has changed it, or a value that must be unique is taken. Get the document again and retry."
+    "Somebody else has changed or deleted it, or a value that must be unique is taken. "
+    "Get the document again and retry."
 )
 
 UNEXPECTED = "An unexpected error occurred. It is not your fault; the service's log has it under the request's id."

@@ -142,7 +142,7 @@ class StoredDocument(Document):
 
     @classmethod
     async def update_one(
-        cls, *conditions: Any, values: dict[str, Any], projection: type[Projection]
+        cls, *conditions: Any, values: dict[str, Any], projection: type[Projection], session: Any = None
     ) -> Projection | None:
         """Update the document that matches the conditions; the updated document through the projection, or `None`.
 
@@ -150,13 +150,14 @@ class StoredDocument(Document):
         stored document: then it is read, changed and written under the version that was read (optimistic locking), and
         after a concurrent write this is retried. Empty values write nothing.
 
-        Raises `InvalidDocument` where a value cannot be stored, or the updated document fails validation.
+        `session` is one of the driver's, for a transaction. Raises `InvalidDocument` where a value cannot be stored, or
+        the updated document fails validation.
         """
         keys = field_aliases(cls)
         if values and _can_update_atomically(cls) and not _needs_stored_document(cls, values):
             stored_values = {keys[name]: value for name, value in values.items()}
-            return await cls._set_fields(*conditions, values=stored_values, projection=projection)
-        while values and (found := await fetch_raw(cls.find(*conditions).limit(1))):
+            return await cls._set_fields(*conditions, values=stored_values, projection=projection, session=session)
+        while values and (found := await fetch_raw(cls.find(*conditions, session=session).limit(1))):
             document: Any = read_document(cls, found[0])
             before, keys = deepcopy(field_values(document)), field_aliases(type(document))
             if not (given := merge(document, found[0], values)):
@@ -167,33 +168,34 @@ class StoredDocument(Document):
             after = validated_values(document, given)
             changed = {name: after[name] for name in after if name in given or after[name] != before[name]}
             stored_values = {keys[name]: value for name, value in changed.items() if name != "version"}
-            unmodified = version_filter({before["version"]})
-            stored = await cls._set_fields(*conditions, unmodified, values=stored_values, projection=projection)
+            conditional = *conditions, version_filter({before["version"]})
+            stored = await cls._set_fields(*conditional, values=stored_values, projection=projection, session=session)
             if stored is not None:
                 set_values(document, {**changed, "version": before["version"] + 1})
                 await run_hooks(document, UPDATE_EVENTS, AFTER)
                 return stored
-        return None if values else await cls.find_one(*conditions, projection_model=projection)
+        return None if values else await cls.find_one(*conditions, projection_model=projection, session=session)
 
     @classmethod
-    async def delete_one(cls, *conditions: Any) -> bool:
+    async def delete_one(cls, *conditions: Any, session: Any = None) -> bool:
         """Delete the document that matches the conditions, in one atomic operation; whether there was one.
 
         With hooks for a deletion it is read first (optimistic locking), and this is retried after a concurrent write.
         """
         if not has_hooks(cls, DELETE_EVENTS):
-            return await cls._delete_atomically(*conditions)
-        while found := await fetch_raw(cls.find(*conditions).limit(1)):
+            return await cls._delete_atomically(*conditions, session=session)
+        while found := await fetch_raw(cls.find(*conditions, session=session).limit(1)):
             document = read_document(cls, found[0])
             await run_hooks(document, DELETE_EVENTS, BEFORE)
-            if await cls._delete_atomically(*conditions, version_filter({version_of(found[0].get("version"))})):
+            unmodified = version_filter({version_of(found[0].get("version"))})
+            if await cls._delete_atomically(*conditions, unmodified, session=session):
                 await run_hooks(document, DELETE_EVENTS, AFTER)
                 return True
         return False
 
     @classmethod
     async def _set_fields(
-        cls, *conditions: Any, values: dict[str, Any], projection: type[Projection]
+        cls, *conditions: Any, values: dict[str, Any], projection: type[Projection], session: Any
     ) -> Projection | None:
         """Set values by their stored keys and increment the version; one that MongoDB cannot increment becomes 1."""
         nulls = {key: "" for key, value in values.items() if value is None and not keeps_null(cls, key)}
@@ -201,7 +203,7 @@ class StoredDocument(Document):
         unset = {"$unset": nulls} if nulls else {}
         increment, start = (CAN_INCREMENT, encoded), (CANNOT_INCREMENT, encoded | {"version": 1})
         for condition, fields in (increment, start, increment):  # another write may start between the first two
-            query: Any = cls.find_one(*conditions, condition, projection_model=projection)
+            query: Any = cls.find_one(*conditions, condition, projection_model=projection, session=session)
             changed: Projection | None = await query.find_one_and_update(
                 with_version_increment(cls, {"$set": fields, **unset})
             )
@@ -210,12 +212,11 @@ class StoredDocument(Document):
         return None
 
     @classmethod
-    async def _delete_atomically(cls, *conditions: Any) -> bool:
+    async def _delete_atomically(cls, *conditions: Any, session: Any) -> bool:
         if issubclass(cls, DocumentWithSoftDelete):
-            return (
-                await cls._set_fields(*conditions, values={"deleted_at": utc_now()}, projection=_NoFields) is not None
-            )
-        result = await cls.find_one(*conditions).delete()
+            values = {"deleted_at": utc_now()}
+            return await cls._set_fields(*conditions, values=values, projection=_NoFields, session=session) is not None
+        result = await cls.find_one(*conditions, session=session).delete(session=session)
         return result is not None and bool(result.deleted_count)
 
     @classmethod
