@@ -210,7 +210,7 @@ ROWS: dict[str, Row] = {
         "x: time", "13:30:00", "14:00:00", in_document="    bson_encoders: ClassVar = {time: str}"),
     "a date as text": Row(
         "x: Annotated[date, Indexed()]", "2026-01-02", "2027-01-01", filters=("x=2026-01-02",),
-        in_document="    bson_encoders: ClassVar = {date: date.isoformat}"),
+        in_document="    bson_encoders: ClassVar = {date: date.isoformat, datetime: lambda value: value}"),
     # A choice
     "literals of text": Row('x: Annotated[Literal["a", "b"], Indexed()]', "a", "b", filters=("x=a",), refused=("c",)),
     "literals of numbers": Row(
@@ -712,6 +712,13 @@ class Spot:
     x: int
 """
 )
+
+
+@pytest.mark.parametrize(("encoders", "kind"), [("date: str", "datetime"), ("object: str", "datetime")])
+def test_an_encoder_that_would_take_the_time_stamps_is_refused(encoders: str, kind: str) -> None:
+    row = Row("x: date", 1, 2, in_document=f"    bson_encoders: ClassVar = {{{encoders}}}")
+    with pytest.raises(TypeError, match=f"add `{kind}: lambda value: value`"):
+        declare(999, row)
 
 
 @pytest.mark.parametrize(("declared", "message"), REFUSED.values(), ids=REFUSED)

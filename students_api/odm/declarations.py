@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from zoneinfo import ZoneInfo
 
 from beanie import Document, Link
+from bson import ObjectId
 from pydantic import BaseModel, Json, JsonValue, NaiveDatetime, NameEmail
 from pydantic.fields import FieldInfo
 from pydantic.types import EncodedBytes, EncodedStr
@@ -60,6 +61,13 @@ def refuse_declarations(document: type[Document], base: type[Document]) -> None:
     fields = {name: field for name, field in document.model_fields.items() if name not in base.model_fields}
     models = [each for each in own if issubclass(each, BaseModel) and not issubclass(each, Document)]
     encoders = getattr(getattr(document, "Settings", None), "bson_encoders", {})
+    for kind in (datetime, int, ObjectId):
+        if kind not in encoders and any(issubclass(kind, each) for each in encoders):
+            name = kind.__name__
+            raise TypeError(
+                f"{document.__name__}.Settings.bson_encoders: Beanie would take one of these for each {name}, the "
+                f"version and the time stamps among them: add `{name}: lambda value: value`"
+            )
     for name, problem in (
         *_name_problems(own),
         *_key_problems(document, models, fields),

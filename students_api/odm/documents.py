@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 from beanie import Document, DocumentWithSoftDelete, PydanticObjectId
 from beanie.odm.fields import ExpressionField
 from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
 from students_api.mongodb.driver import collection_of
 from students_api.odm.changes import (
@@ -54,8 +55,9 @@ Projection = TypeVar("Projection", bound=BaseModel)
 
 
 def utc_now() -> datetime:
-    """The time in UTC, aware of its zone. MongoDB keeps its milliseconds."""
-    return datetime.now(UTC)
+    """The time in UTC, aware of its zone, in milliseconds, which are all that MongoDB keeps."""
+    now = datetime.now(UTC)
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
 
 class StoredDocument(Document):
@@ -75,7 +77,7 @@ class StoredDocument(Document):
     )
     created_at: datetime = Field(alias="created_at", default_factory=utc_now)
     updated_at: datetime = Field(alias="updated_at", default_factory=lambda stored: stored["created_at"])
-    revision_id: UUID | None = Field(None, alias="revision_id", exclude=True)
+    revision_id: SkipJsonSchema[UUID | None] = Field(None, alias="revision_id", exclude=True)
 
     _find_one_query_class = VersionedFindOne
     _find_many_query_class = VersionedFindMany
