@@ -107,13 +107,17 @@ async def test_an_update_of_a_document_that_breaks_a_rule_elsewhere_answers_it(
 
 
 @pytest.mark.mongod
-async def test_ids_that_are_no_object_ids_do_not_break_the_list(
+async def test_ids_that_are_no_object_ids_are_listed_as_their_text(
     real_client: httpx2.AsyncClient, resource: Resource, real_database: Database
 ) -> None:
-    ids: list[Any] = [1, "s1", ObjectId(), datetime(2001, 2, 3, tzinfo=UTC)]
-    for id_, document in zip(ids, resource.documents(4), strict=True):
+    key = ObjectId()
+    texts: dict[Any, str] = {
+        MinKey(): "MinKey()", None: "null", 1.5: "1.5", 2: "2", "s1": "s1", Binary(bytes(16), 4): str(UUID(int=0)),
+        key: str(key), True: "true", datetime(2001, 2, 3, tzinfo=UTC): "2001-02-03T00:00:00+00:00",
+    }  # fmt: skip
+    for id_, document in zip(texts, resource.documents(len(texts)), strict=True):
         await resource.collection(real_database).insert_one(document | {"_id": id_})
-    assert [one["id"] for one in await resource.listed(real_client)] == [1, "s1", str(ids[2]), None]
+    assert [one["id"] for one in await resource.listed(real_client)] == [*texts.values()]
 
 
 @pytest.mark.mongod

@@ -1,6 +1,7 @@
 """Types for the fields of documents, each with its limits, validation and OpenAPI schema; ids, and links as ids."""
 
 from collections.abc import Callable
+from datetime import datetime
 from functools import cache
 from types import GenericAlias, UnionType
 from typing import Annotated, Any, ForwardRef, Union, get_args, get_origin
@@ -89,6 +90,15 @@ def id_in_json(value: Any) -> Any:
     if isinstance(value, Link | DBRef | Document):
         return id_in_json(value.ref.id if isinstance(value, Link) else value.id)
     return to_text(value) if isinstance(value, Binary) else value if isinstance(value, str | int) else None
+
+
+def id_as_text(value: Any) -> str:
+    """An id of any type as text: whatever `_id` another program gave to a document, a list shows which it is."""
+    if isinstance(value, ObjectId):  # the usual case first
+        return str(value)
+    value = "null" if value is None else with_decimals(value)
+    text = to_text(value)
+    return text if text is not None else value.isoformat() if isinstance(value, datetime) else str(value)
 
 
 def id_type(target: Any) -> Any:

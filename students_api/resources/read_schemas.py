@@ -36,7 +36,7 @@ from students_api.odm.declarations import members
 from students_api.odm.encoding import cached
 from students_api.odm.versions import VERSION_END, version_of
 from students_api.resources.etags import etag
-from students_api.resources.fields import LinkAsId, LinkedId, id_in_json
+from students_api.resources.fields import LinkAsId, LinkedId, id_as_text
 from students_api.resources.json_values import Leaf, json_types, promise
 
 ARRAYS = {list, tuple, set, frozenset, deque, abc.Sequence, abc.MutableSequence, abc.Set, abc.MutableSet}
@@ -73,7 +73,7 @@ class DocumentResponse(BaseModel):
 
     id: Annotated[
         Any,
-        PlainValidator(id_in_json),
+        PlainValidator(id_as_text),
         WithJsonSchema({"type": "string"}),
         Field(
             alias="_id",
