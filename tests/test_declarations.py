@@ -227,8 +227,8 @@ ROWS: dict[str, Row] = {
         "x: Annotated[UUID, Indexed()]", UUIDS[0], UUIDS[1], Binary.from_uuid(UUID(UUIDS[0])),
         filters=(f"x={UUIDS[0]}",)),
     "an ObjectId": Row(
-        "x: Annotated[PydanticObjectId, Indexed()]", OBJECT_IDS[0], OBJECT_IDS[1], ObjectId(OBJECT_IDS[0]),
-        filters=(f"x={OBJECT_IDS[0]}",)),
+        "x: Annotated[PydanticObjectId | None, Indexed()] = None", OBJECT_IDS[0], OBJECT_IDS[1],
+        ObjectId(OBJECT_IDS[0]), filters=(f"x={OBJECT_IDS[0]}",)),
     "a document's id": Row(
         "x: Annotated[DocumentId, Indexed()]", OBJECT_IDS[0], OBJECT_IDS[1], ObjectId(OBJECT_IDS[0]),
         filters=(f"x={OBJECT_IDS[0]}",), refused=(None, "x"),
@@ -680,6 +680,8 @@ REFUSED = {
     "a pattern": ("x: re.Pattern[str]", "x: MongoDB returns another type"),
     "a time zone": ("x: ZoneInfo", "x: MongoDB has no type for a time zone"),
     "a name with an address": ("x: NameEmail", "x: Beanie does not store it"),
+    "an id for a null": ("x: PydanticObjectId", "x: Of a `null` Beanie makes a new id"),
+    "ids for nulls": ("x: list[PydanticObjectId] = []", "x: Of a `null` Beanie makes a new id"),
     "a date or a time": ("x: date | datetime | None = None", "x: MongoDB has one type"),
     "a function": ("x: Callable[[int], int]", "x: MongoDB stores no functions"),
     "a dataclass": ("x: Spot | None = None", "x: Beanie does not store a dataclass"),

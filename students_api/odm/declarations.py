@@ -8,13 +8,13 @@ from datetime import date, datetime, time
 from enum import Enum
 from fractions import Fraction
 from inspect import get_annotations
-from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 from zoneinfo import ZoneInfo
 
-from beanie import Document, Link
+from beanie import Document, Link, PydanticObjectId
 from bson import ObjectId
-from pydantic import BaseModel, Json, JsonValue, NaiveDatetime, NameEmail
+from pydantic import BaseModel, GetPydanticSchema, Json, JsonValue, NaiveDatetime, NameEmail
 from pydantic.fields import FieldInfo
 from pydantic.types import EncodedBytes, EncodedStr
 
@@ -107,30 +107,47 @@ def _key_problems(
 def _type_problems(field: FieldInfo, encoders: Mapping[Any, Any]) -> Iterator[str]:
     if {date, datetime} <= {kind for kind, _ in members(field.annotation)}:
         yield "MongoDB has one type for a date and a time, and returns a time: declare one of the two"
-    for each, metadata, is_inside in _nested(field.annotation, field.metadata):
-        kind: Any = get_origin(each) or each
-        if isinstance(kind, type) and any(issubclass(kind, encoder) for encoder in encoders):
-            continue
-        for refused, problem in REFUSED_TYPES:
-            if kind is refused or (isinstance(kind, type) and issubclass(kind, refused)):
-                yield problem
-        keys: Any = get_args(each)[0] if kind is dict and get_args(each) else str
-        if isinstance(keys, type) and issubclass(keys, Enum) and not issubclass(keys, str):
-            yield f"Keys in MongoDB are text: derive {keys.__name__} from `StrEnum`"
-        if dataclasses.is_dataclass(kind):
-            yield "Beanie does not store a dataclass: derive it from pydantic's `BaseModel`"
-        if kind is Json or any(data is Json or type(data) is Json for data in metadata):
-            yield "What is stored is parsed, and `Json` would parse it again: declare the type without `Json`"
-        if is_inside and any(isinstance(data, EncodedBytes | EncodedStr) for data in metadata):
-            yield "What is stored is decoded, and would be decoded again: declare `bytes`, or a field of the document"
+    for each in _nested(field.annotation, field.metadata):
+        kind = get_origin(each.type) or each.type
+        if not (isinstance(kind, type) and any(issubclass(kind, encoder) for encoder in encoders)):
+            yield from _problems_of(kind, each)
 
 
-def _nested(
-    annotation: Any, metadata: Iterable[Any], seen: frozenset[Any] = frozenset()
-) -> Iterator[tuple[Any, tuple[Any, ...], bool]]:
-    """Each type in an annotation, with its metadata, and whether it is inside of another one."""
-    for each, own in members(annotation, metadata):
-        yield each, own, bool(seen)
+def _problems_of(kind: Any, inner: "_Inner") -> Iterator[str]:
+    for refused, problem in REFUSED_TYPES:
+        if kind is refused or (isinstance(kind, type) and issubclass(kind, refused)):
+            yield problem
+    keys: Any = get_args(inner.type)[0] if kind is dict and get_args(inner.type) else str
+    if isinstance(keys, type) and issubclass(keys, Enum) and not issubclass(keys, str):
+        yield f"Keys in MongoDB are text: derive {keys.__name__} from `StrEnum`"
+    if kind is PydanticObjectId and not (inner.is_nullable or inner.has(GetPydanticSchema)):
+        yield "Of a `null` Beanie makes a new id: declare a `DocumentId`, of `students_api.resources.fields`"
+    if dataclasses.is_dataclass(kind):
+        yield "Beanie does not store a dataclass: derive it from pydantic's `BaseModel`"
+    if kind is Json or Json in inner.metadata or inner.has(Json):
+        yield "What is stored is parsed, and `Json` would parse it again: declare the type without `Json`"
+    if inner.is_inside and inner.has(EncodedBytes, EncodedStr):
+        yield "What is stored is decoded, and would be decoded again: declare `bytes`, or a field of the document"
+
+
+class _Inner(NamedTuple):
+    """A type in an annotation: its metadata, whether it is inside of another one, and whether it may be null."""
+
+    type: Any
+    metadata: tuple[Any, ...]
+    is_inside: bool
+    is_nullable: bool
+
+    def has(self, *kinds: Any) -> bool:
+        """Whether one of its metadata is of these classes."""
+        return any(type(data) in kinds for data in self.metadata)
+
+
+def _nested(annotation: Any, metadata: Iterable[Any], seen: frozenset[Any] = frozenset()) -> Iterator[_Inner]:
+    """Each type in an annotation, those inside of others too."""
+    found = [*members(annotation, metadata)]
+    for each, own in found:
+        yield _Inner(each, own, bool(seen), any(kind is NoneType for kind, _ in found))
         inner: list[tuple[Any, Any]] = []
         if isinstance(each, type) and issubclass(each, BaseModel):
             if not issubclass(each, Document):
