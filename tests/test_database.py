@@ -97,7 +97,7 @@ async def test_the_document_after_an_update_is_read_through_the_projection(real_
     query = Student.find_one({"_id": 1}, projection_model=StudentRead)
     after = await query.update(Set({"name": "Jane"}), response_type=UpdateResponse.NEW_DOCUMENT)
     assert isinstance(after, StudentRead)
-    assert after.model_dump(exclude_none=True) == {"id": 1, "name": "Jane", "gpa": 9}
+    assert after.model_dump(exclude_none=True) == {"id": "1", "name": "Jane", "gpa": 9}
 
 
 @pytest.mark.mongod

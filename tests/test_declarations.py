@@ -176,7 +176,8 @@ ROWS: dict[str, Row] = {
     # Numbers
     "an integer": Row(
         "x: Annotated[int, Indexed()]", 5, 6, filters=("x=5", "x__gt=4", "x__lte=5"), refused=(2**63, 1.5)),
-    "a float": Row("x: Annotated[float, Indexed()]", 2.5, 3.5, filters=("x=2.5", "x__gte=2.5")),
+    "a float": Row("x: Annotated[float, Indexed()]", 2.5, 3.5, filters=("x=2.5", "x__gte=2.5"),
+                   refused=(math.inf, math.nan)),
     "a boolean": Row("x: Annotated[bool, Indexed()]", True, False, filters=("x=true",)),
     "a decimal": Row(
         "x: Annotated[Decimal, Indexed()]", "12.50", "0.1", Decimal128("12.50"), python=Decimal("12.50"),
@@ -252,6 +253,10 @@ ROWS: dict[str, Row] = {
     "a sequence": Row("x: Sequence[int]", [1], [2]),
     "a mapping": Row("x: Mapping[str, date]", {"a": "2026-01-02"}, {}, {"a": datetime(2026, 1, 2, tzinfo=UTC)}),
     "a frozen set": Row("x: frozenset[int]", [1], [2], python=frozenset({1})),
+    "a list of numbers": Row("x: list[float]", [1.5], [], refused=([math.nan],)),
+    "a model of numbers": Row(
+        "x: Spot", {"at": 1.5}, {"at": 2.5}, before="class Spot(BaseModel):\n    at: float",
+        refused=({"at": math.inf},)),
     "a tuple": Row("x: tuple[int, str]", [1, "a"], [2, "b"], python=(1, "a"), refused=([1],)),
     "a tuple of any length": Row("x: tuple[Decimal, ...]", ["1.5"], [], [Decimal128("1.5")], python=(Decimal("1.5"),)),
     "a list of dates": Row("x: list[date]", ["2026-01-02"], [], [datetime(2026, 1, 2, tzinfo=UTC)]),
@@ -262,7 +267,7 @@ ROWS: dict[str, Row] = {
     "any object": Row(
         "x: dict[str, Any]", {"a": [{"b.c": None}]}, {"d": 1},
         refused=({"$ref": "a", "$id": "b"}, {"a": {"$set": 1}}, {"a\0b": 1}, {"a": "\ud800"}, nested(250),
-                 {"a": 2**64})),
+                 {"a": [math.inf]}, {"a": 2**64})),
     "an object 98 levels deep": Row("x: dict[str, Any]", nested(98), {}),
     "any JSON": Row("x: JsonValue", [1, {"a": None}], "text", refused=([{"$oid": "a"}],)),
     "anything": Row("x: Any", {"a": 1}, [1], refused=({"a": {"$where": 1}}, "\ud800", ["\ud800"], 2**64)),

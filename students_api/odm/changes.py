@@ -100,6 +100,11 @@ def field_values(document: Document) -> dict[str, Any]:
     return {name: document.__dict__[name] for name in type(document).model_fields}
 
 
+def differs(one: Any, other: Any) -> bool:
+    """Whether two values are unequal; NaN, which another program may have stored, is equal to itself here."""
+    return bool(one != other) and not (one != one and other != other)  # noqa: PLR0124  # only NaN is unequal to itself
+
+
 def set_values(document: Document, values: Mapping[str, Any]) -> None:
     """Set the fields all at once: neither `frozen` nor `validate_assignment` is about what the service itself sets."""
     document.__dict__.update(values)

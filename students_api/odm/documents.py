@@ -21,6 +21,7 @@ from students_api.odm.changes import (
     INSERT_EVENTS,
     UPDATE_EVENTS,
     MergePatch,
+    differs,
     field_values,
     has_hooks,
     has_model_validators,
@@ -39,6 +40,7 @@ from students_api.odm.encoding import (
     encode_values,
     field_aliases,
     keeps_null,
+    require_finite,
     to_validate,
     with_decimals,
 )
@@ -112,6 +114,7 @@ class StoredDocument(Document):
         """
         own = _own_fields(cls)
         values = {name: value for name, value in request if name in request.model_fields_set or name not in own}
+        require_finite(cls, values)
         try:
             document = cls(**to_validate(cls, values))
         except ValidationError as error:
@@ -155,6 +158,7 @@ class StoredDocument(Document):
         `session` is one of the driver's, for a transaction. Raises `InvalidDocument` where a value cannot be stored, or
         the updated document fails validation.
         """
+        require_finite(cls, values)
         keys = field_aliases(cls)
         if values and _can_update_atomically(cls) and not _needs_stored_document(cls, values):
             stored_values = {keys[name]: value for name, value in values.items()}
@@ -168,7 +172,7 @@ class StoredDocument(Document):
             set_values(document, {**given, "updated_at": utc_now()})
             await run_hooks(document, UPDATE_EVENTS, BEFORE)
             after = validated_values(document, given)
-            changed = {name: after[name] for name in after if name in given or after[name] != before[name]}
+            changed = {name: after[name] for name in after if name in given or differs(after[name], before[name])}
             stored_values = {keys[name]: value for name, value in changed.items() if name != "version"}
             conditional = *conditions, version_filter({before["version"]})
             stored = await cls._set_fields(*conditional, values=stored_values, projection=projection, session=session)

@@ -1,6 +1,7 @@
 """Encoding to BSON: values and filters as Beanie's `Encoder` makes them, each encoded once; field aliases."""
 
-from collections.abc import Callable, Iterable, Mapping
+import math
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
 from functools import cache
 from types import NoneType
@@ -12,7 +13,7 @@ from beanie.odm.fields import LinkTypes
 from beanie.odm.utils.encoder import Encoder
 from bson import DBRef, Decimal128, ObjectId
 from bson.codec_options import CodecOptions
-from pydantic import SecretBytes, SecretStr
+from pydantic import BaseModel, SecretBytes, SecretStr
 from pydantic.types import EncodedBytes, EncodedStr
 
 from students_api.odm.declarations import members
@@ -118,6 +119,28 @@ def encode_values(document: type[Document], values: Mapping[str, Any]) -> dict[s
     if errors:
         raise InvalidDocument(errors)
     return encoded
+
+
+def require_finite(document: type[Document], values: Mapping[str, Any]) -> None:
+    """Refuse what JSON's parser took for infinity or NaN, by the names of fields. Raises `InvalidDocument`."""
+    keys = field_aliases(document)
+    message = "Input should be a finite number"
+    errors = [
+        {"type": "finite_number", "loc": (keys.get(name, name),), "msg": message}
+        for name, value in values.items()
+        if not _is_finite(value)
+    ]
+    if errors:
+        raise InvalidDocument(errors)
+
+
+def _is_finite(value: Any) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, BaseModel):
+        return all(map(_is_finite, value.__dict__.values()))
+    inner = value.values() if isinstance(value, Mapping) else value
+    return not isinstance(inner, Collection) or isinstance(inner, str | bytes) or all(map(_is_finite, inner))
 
 
 class NotStorableError(Exception):
