@@ -108,7 +108,7 @@ def create_app(
         },
     )
     app.state.settings = settings or Settings.model_construct()  # the defaults, until the application starts
-    app.add_middleware(OptionalSlashMiddleware, collections=frozenset(resource.router.prefix for resource in RESOURCES))
+    app.add_middleware(OptionalSlashMiddleware)
     app.add_middleware(RequestLimitsMiddleware)
     app.add_middleware(AccessLogMiddleware, meters=meters)
     app.add_middleware(HeadMiddleware)

@@ -2,11 +2,17 @@
 
 import asyncio
 from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
 
 from fastapi import HTTPException, Request
+from fastapi.routing import iter_route_contexts
+from starlette.routing import compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from students_api.http.problems import RETRY_AFTER_SECONDS, problem_response, unavailable_response
+
+if TYPE_CHECKING:
+    from re import Pattern
 
 OVERLOADED = "The service is overloaded. Nothing was changed; try again soon."
 NOT_CONNECTED_YET = "The database has not answered yet since the service started. Try again soon."
@@ -37,8 +43,8 @@ class RequestLimitsMiddleware:
     """Answers 413 for a body that is too large, 408 for one that stays incomplete, 503 for a missed deadline.
 
     Time spent waiting for the client is not part of the deadline. The body is counted as it streams in. The limits are
-    settings, `app.state.settings`. A server can pass when the first byte arrived, in the event loop's time, as
-    `request_started` in the request's state.
+    settings, `app.state.settings`; how large its body may be a route can say, FastAPI's `max_body_size=`. A server can
+    pass when the first byte arrived, in the event loop's time, as `request_started` in the request's state.
 
     One timer checks all requests: two timers a request would cost as much as all other middleware.
     """
@@ -47,19 +53,20 @@ class RequestLimitsMiddleware:
         self.app = app
         self._requests = set[_LimitedRequest]()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._own_limits: list[tuple[Pattern[str], set[str], int]] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the application with a `receive` and a `send` that keep the limits."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        settings = scope["app"].state.settings
-        if any(name == b"content-length" and int(value) > settings.max_body_bytes for name, value in scope["headers"]):
-            detail = TOO_LARGE.format(settings.max_body_bytes)
+        max_bytes = self._max_body_bytes(scope)
+        if any(name == b"content-length" and int(value) > max_bytes for name, value in scope["headers"]):
+            detail = TOO_LARGE.format(max_bytes)
             response = problem_response(Request(scope), HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail, CLOSE)
             await response(scope, receive, send)
             return
-        scope[LIMITED_REQUEST] = limited = _LimitedRequest(scope, receive, send)
+        scope[LIMITED_REQUEST] = limited = _LimitedRequest(scope, receive, send, max_bytes)
         self._watch(limited)
         try:
             async with limited.timeout:
@@ -77,6 +84,22 @@ class RequestLimitsMiddleware:
         finally:
             self._requests.discard(limited)
             limited.release_slot()
+
+    def _max_body_bytes(self, scope: Scope) -> int:
+        """The limit of the route, which is not found yet: by its path, with or without a slash at its end."""
+        if self._own_limits is None:
+            routes: list[Any] = [*iter_route_contexts(scope["app"].routes)]
+            self._own_limits = [
+                (compile_path(route.path.rstrip("/"))[0], route.methods, route.max_body_size)
+                for route in routes
+                if getattr(route, "max_body_size", None) is not None
+            ]
+        path = scope["path"].removeprefix(scope.get("root_path", "")).rstrip("/") if self._own_limits else ""
+        own = (
+            size for pattern, methods, size in self._own_limits if scope["method"] in methods and pattern.match(path)
+        )
+        default: int = scope["app"].state.settings.max_body_bytes
+        return next(own, default)
 
     def _watch(self, limited: "_LimitedRequest") -> None:
         self._requests.add(limited)
@@ -99,13 +122,13 @@ class RequestLimitsMiddleware:
 class _LimitedRequest:
     """A request whose `receive` and `send` keep the limits, and which may hold a slot of the concurrency limit."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, max_bytes: int) -> None:
         self._receive, self._send = receive, send
         self._now = asyncio.get_running_loop().time
         now = self._now()
         self._read_deadline = scope.get("state", {}).get("request_started", now) + READ_TIMEOUT_SECONDS
         settings = scope["app"].state.settings
-        self._max_bytes = self._bytes_left = settings.max_body_bytes
+        self._max_bytes = self._bytes_left = max_bytes
         self._deadline_seconds = settings.deadline_seconds + MARGIN_SECONDS
         self._is_complete = False
         self._slots: asyncio.Semaphore | None = None

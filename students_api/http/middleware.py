@@ -2,8 +2,11 @@
 
 import random
 import re
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 
+from fastapi.routing import iter_route_contexts
+from starlette.routing import BaseRoute, compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 REQUEST_ID = "X-Request-ID"
@@ -70,16 +73,26 @@ class HeadMiddleware:
 class OptionalSlashMiddleware:
     """Routes a path with and without a slash at its end alike; Starlette would redirect, and trust `Host`."""
 
-    def __init__(self, app: ASGIApp, collections: frozenset[str]) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self.app = app
-        self.collections = collections
+        self._ends_with_slash: Callable[[str], bool] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the application with the path that the routes have."""
         if scope["type"] == "http":
+            if self._ends_with_slash is None:
+                self._ends_with_slash = _paths_with_slash(scope["app"].routes)
             root = scope.get("root_path", "")
             path = scope["path"].removeprefix(root)
             if path.endswith("/") and not path.endswith("//"):
                 path = path[:-1]
-            scope["path"] = root + path + ("/" if path in self.collections or not path else "")
+            scope["path"] = root + path + ("/" if self._ends_with_slash(path) else "")
         await self.app(scope, receive, send)
+
+
+def _paths_with_slash(routes: Sequence[BaseRoute]) -> Callable[[str], bool]:
+    """Whether routes have this path with a slash at its end."""
+    paths = [path for route in iter_route_contexts(routes) if (path := getattr(route, "path", "")).endswith("/")]
+    fixed = {path[:-1] for path in paths if "{" not in path} | {""}
+    patterns = [compile_path(path)[0] for path in paths if "{" in path]
+    return lambda path: path in fixed or any(pattern.match(path + "/") for pattern in patterns)

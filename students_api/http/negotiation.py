@@ -36,12 +36,16 @@ def require_content_type(*media_types: str) -> Callable[[Request], None]:
     return check_body
 
 
-def require_accept_json(request: Request) -> None:
-    """The check of a route that answers with JSON: 406 where `Accept` does not take that."""
-    header = ",".join(request.headers.getlist("accept"))
-    if header.strip() and not accepts(header, JSON):
-        detail = f"Responses are {JSON}; the Accept header must allow it."
-        raise HTTPException(HTTPStatus.NOT_ACCEPTABLE, detail)
+def require_accept(*media_types: str) -> Callable[[Request], None]:
+    """The check of a route that answers with these types: 406 where `Accept` takes none of them."""
+
+    def check_accept(request: Request) -> None:
+        header = ",".join(request.headers.getlist("accept"))
+        if header.strip() and not any(accepts(header, media_type) for media_type in media_types):
+            detail = f"Responses are {' or '.join(media_types)}; the Accept header must allow it."
+            raise HTTPException(HTTPStatus.NOT_ACCEPTABLE, detail)
+
+    return check_accept
 
 
 def _quality(parameters: list[str]) -> float:

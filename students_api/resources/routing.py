@@ -1,6 +1,7 @@
 """The routes of resources: their route class, the parameter of their path, and how an application includes them."""
 
 from collections.abc import Callable, Coroutine, Sequence
+from http import HTTPStatus
 from inspect import signature
 from typing import Annotated, Any, NamedTuple
 
@@ -12,7 +13,7 @@ from fastapi.routing import APIRoute
 from fastapi.utils import is_body_allowed_for_status_code
 
 from students_api.http.limits import acquire_slot
-from students_api.http.negotiation import JSON, require_accept_json, require_content_type
+from students_api.http.negotiation import JSON, require_accept, require_content_type
 from students_api.resources.fields import SUB_PATHS, DocumentId
 
 PathId = Annotated[
@@ -47,9 +48,12 @@ def require_no_query_parameters(request: Request) -> None:
 class ResourceRoute(APIRoute):
     """A route of a resource, for the `route_class=` of its router.
 
-    It derives checks from its declaration: no query parameters declared, none accepted; a body must be JSON or a type
-    that `openapi_extra=` adds; a JSON response needs a matching `Accept`. Once the body is read, it waits for a slot of
-    the concurrency limit.
+    It derives checks from its declaration: no query parameters declared, none accepted; a body must be of a media type
+    that it takes, and `Accept` must allow one that it gives. Once the body is read, it waits for a slot of the
+    concurrency limit.
+
+    It takes JSON, or what `Form`, `File` or `Body(media_type=)` say, and the types that `openapi_extra=` adds. It gives
+    what its `response_class` has, and the types that `responses=` adds to its status; where neither says one, any.
 
     Dependencies (`Depends`) could do all that, but FastAPI takes as long for each as all the checks together do.
     """
@@ -65,17 +69,16 @@ class ResourceRoute(APIRoute):
         checks = list[Callable[[Request], None]]()
         if not _takes_query_parameters(self.dependant):
             checks.append(require_no_query_parameters)
-        if is_body_allowed_for_status_code(self.status_code):
-            checks.append(require_accept_json)
-        has_body = self.body_field is not None
-        if has_body:
-            others = (self.openapi_extra or {}).get("requestBody", {}).get("content", {})
-            checks.append(require_content_type(JSON, *others))
+        if given := _response_media_types(self):
+            checks.append(require_accept(*given))
+        taken = _request_media_types(self)
+        if taken:
+            checks.append(require_content_type(*taken))
 
         async def handle(request: Request) -> Response:
             for check in checks:
                 check(request)
-            if has_body:
+            if taken:
                 await request.body()
             await acquire_slot(request)
             return await handler(request)
@@ -98,6 +101,25 @@ def include_resource(app: FastAPI, router: APIRouter, responses: dict[int | str,
         declared: Any = {name: value for name, value in vars(route).items() if name in settings}
         declared["responses"] = responses | declared["responses"]
         app.router.add_api_route(**declared, route_class_override=type(route))
+
+
+def _request_media_types(route: APIRoute) -> list[str]:
+    """The media types of a body that the route takes; empty where it takes none."""
+    added = (route.openapi_extra or {}).get("requestBody", {}).get("content", {})
+    if route.body_field is None:
+        return [*added]
+    return [getattr(route.body_field.field_info, "media_type", JSON), *added]
+
+
+def _response_media_types(route: APIRoute) -> list[str]:
+    """The media types of the route's response; empty where it has no body, or does not say."""
+    if not is_body_allowed_for_status_code(route.status_code):
+        return []
+    response_class: Any = getattr(route.response_class, "value", route.response_class)  # FastAPI wraps its default
+    own = "application/jsonl" if route.is_json_stream else response_class.media_type
+    status = route.status_code or HTTPStatus.OK
+    described = route.responses.get(status) or route.responses.get(str(int(status))) or {}
+    return [*([own] if own else []), *described.get("content", {})]
 
 
 def _takes_query_parameters(dependant: Dependant) -> bool:
