@@ -127,7 +127,8 @@ def _serve(settings: "Settings", options: dict[str, Any], *, pin: bool) -> None:
             os.environ[METRICS_FOLDER_VARIABLE] = stack.enter_context(tempfile.TemporaryDirectory(prefix=prefix))
         options |= {
             "http": "students_api.http.protocol:HttpProtocol",  # by its name: workers import it, a supervisor never
-            "ws": "none",
+            "ws": "none",  # the protocol of HTTP has it for routes that are WebSockets
+            "ws_max_size": settings.max_body_bytes,
             # Long enough for a request's read timeout, then its deadline.
             "timeout_graceful_shutdown": math.ceil(READ_TIMEOUT_SECONDS + settings.deadline_seconds) + 1,
             "log_config": log,

@@ -84,7 +84,7 @@ def create_app(
             ):
                 stop_with_parent()
                 with drain(state.stopping, state.settings.stop_delay_seconds):
-                    yield {"stopping": state.stopping}
+                    yield {"stopping": state.stopping, "routes": app.routes}
 
     app = FastAPI(
         title="Students API",

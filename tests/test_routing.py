@@ -88,9 +88,9 @@ def files() -> APIRouter:
 
 
 @pytest.fixture(params=["its own", "a resource's", "included"])
-async def service(request: pytest.FixtureRequest, database: Database) -> AsyncIterator[httpx2.AsyncClient]:
+async def service(request: pytest.FixtureRequest, mock_database: Database) -> AsyncIterator[httpx2.AsyncClient]:
     """A client of the service with these routes, added in each of three ways."""
-    app = create_app(Settings(), open_deployment=lambda *_: nullcontext(database))
+    app = create_app(Settings(), open_deployment=lambda *_: nullcontext(mock_database))
     if request.param == "a resource's":
         include_resource(app, files(), {})
     elif request.param == "included":
@@ -163,8 +163,8 @@ async def test_a_route_takes_and_gives_what_it_says_as_much_as_it_says(
         assert status != HTTPStatus.REQUEST_ENTITY_TOO_LARGE or "larger than" in answer.json()["detail"]
 
 
-async def test_a_plain_router_takes_a_slot_where_it_says_so(database: Database) -> None:
-    app = create_app(Settings(), open_deployment=lambda *_: nullcontext(database))
+async def test_a_plain_router_takes_a_slot_where_it_says_so(mock_database: Database) -> None:
+    app = create_app(Settings(), open_deployment=lambda *_: nullcontext(mock_database))
     free = []
 
     async def count() -> None:

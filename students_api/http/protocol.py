@@ -15,7 +15,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from students_api.http.limits import READ_TIMEOUT, READ_TIMEOUT_SECONDS
 from students_api.http.middleware import REQUEST_ID, new_request_id
 from students_api.http.problems import MEDIA_TYPE, problem_body
-from students_api.http.transport import LingeringTransport
+from students_api.http.transport import LingeringTransport, has_websocket, switch_to_websocket
 
 Header = tuple[bytes, bytes]
 
@@ -88,8 +88,8 @@ class HttpProtocol(HttpToolsProtocol):
       whose client does not take its answer, is closed.
     - A head beyond `MAX_HEAD_BYTES` gets 431. What is no HTTP gets 400, after the responses to the requests before it.
     - A client that is rejected while it sends can read the response: a lingering close.
-    - `Upgrade` is ignored, as RFC 9110 (section 7.8) allows. uvicorn would lose the request's body, and answer nothing
-      that follows; Java's client asks for h2c by default.
+    - `Upgrade` is ignored, as RFC 9110 (section 7.8) allows, but for a WebSocket that has a route. uvicorn would lose
+      the request's body, and answer nothing that follows; Java's client asks for h2c by default.
     - A service that is draining closes each connection with its next response.
     """
 
@@ -102,6 +102,7 @@ class HttpProtocol(HttpToolsProtocol):
         self.head_bytes = self.unparsed_head_bytes = 0
         self.began_in_this_data = False
         self.replayed_head = b""
+        self.is_websocket = False
         self.parser_error = (HTTPStatus.BAD_REQUEST, MALFORMED)
         self.rejection = b""
         self.read_timeout: asyncio.TimerHandle | None = None
@@ -131,6 +132,8 @@ class HttpProtocol(HttpToolsProtocol):
             self._feed(memoryview(data))
         except httptools.HttpParserError:
             self._reject(*self.parser_error)
+            return
+        if self.is_websocket:
             return
         if self.in_head and not self.began_in_this_data:  # the parser reports a header only when it is complete
             self.unparsed_head_bytes += len(data)
@@ -182,6 +185,7 @@ class HttpProtocol(HttpToolsProtocol):
             raise ValueError(MALFORMED)
         if self.parser.should_upgrade():
             method = self.parser.get_method()
+            self.is_websocket = method == b"GET" and has_websocket(self)
             self.replayed_head = head_without_upgrade(method, self.url, version, self.headers)
             return
         super().on_headers_complete()
@@ -217,6 +221,10 @@ class HttpProtocol(HttpToolsProtocol):
                 self.parser.feed_data(data)
             except httptools.HttpParserUpgrade as upgrade:
                 data = data[upgrade.args[0] :]
+                if self.is_websocket:
+                    self.is_complete, self.in_head = True, False
+                    switch_to_websocket(self, bytes(data))
+                    return
                 self.parser = httptools.HttpRequestParser(self)
                 self.parser.feed_data(self.replayed_head)
             else:

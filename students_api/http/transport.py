@@ -1,7 +1,17 @@
-"""A transport with a lingering close, so that a client can read the answer to a request that it is still sending."""
+"""What is below HTTP and beside it: a transport with a lingering close, and WebSockets, to which a connection switches.
+
+By the lingering close a client can read the answer to a request that it is still sending.
+"""
 
 import asyncio
+import logging
 from typing import Any, Protocol
+from urllib.parse import unquote
+
+import httptools
+from fastapi.routing import iter_route_contexts
+from starlette.routing import WebSocketRoute, compile_path
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 LINGER_SECONDS = 2
 """How long a client may read nothing of its last answer before the connection is aborted."""
@@ -50,3 +60,37 @@ class LingeringTransport:
             self._transport.abort()
         else:
             self._protocol.loop.call_later(LINGER_SECONDS, self._linger, now)
+
+
+def has_websocket(connection: HttpToolsProtocol) -> bool:
+    """Whether the request, whose head is complete, asks for a WebSocket, and one of the routes is that."""
+    is_busy = connection.cycle is not None and not connection.cycle.response_complete
+    if is_busy or connection._get_upgrade() != b"websocket":  # noqa: SLF001  # uvicorn's own question
+        return False
+    path = unquote(httptools.parse_url(connection.url).path.decode())
+    routes = iter_route_contexts(connection.app_state.get("routes", ()))
+    websockets = [each for each in routes if isinstance(each.original_route, WebSocketRoute)]
+    return any(compile_path(each.path or "")[0].match(path) for each in websockets)
+
+
+def switch_to_websocket(connection: HttpToolsProtocol, data: bytes) -> None:
+    """Give the connection, with what has come behind the handshake, to uvicorn's protocol of WebSockets.
+
+    It logs none of them: that has the client's address and the query.
+    """
+
+    def protocol(**options: Any) -> asyncio.Protocol:
+        from uvicorn.protocols.websockets.websockets_sansio_impl import (  # noqa: PLC0415  # few need it
+            WebSocketsSansIOProtocol,
+        )
+
+        websocket = WebSocketsSansIOProtocol(**options)
+        websocket.logger = logging.getLogger("students_api.websocket")
+        websocket.logger.setLevel(logging.WARNING)
+        return websocket
+
+    connection.scope["method"] = "GET"
+    connection.ws_protocol_class = protocol  # type: ignore[assignment]  # uvicorn only calls it
+    connection.handle_websocket_upgrade()
+    if data:
+        connection.transport.get_protocol().data_received(data)  # type: ignore[attr-defined]  # the one of just now
