@@ -76,13 +76,14 @@ def files() -> APIRouter:
     async def events() -> AsyncIterator[dict[str, int]]:
         yield {"a": 1}
 
-    @router.delete("/{id}", max_body_size=10)
-    async def delete(id: str) -> str:  # noqa: A002  # the path's parameter
-        return id
-
     @router.post("/json")
     async def json(body: dict[str, int]) -> dict[str, int]:
         return body
+
+    @router.delete("/{id}", max_body_size=10)
+    @router.post("/{id}", max_body_size=10)
+    async def any_id(id: str) -> str:  # noqa: A002  # the path's parameter
+        return id
 
     return router
 
@@ -131,6 +132,7 @@ def part(size: int) -> bytes:
         (("POST", "/files/text", b"a,b" * 4, {"content-type": "text/csv"}), 413),
         (("POST", "/files/text", b"a,b", {"content-type": "application/json"}), 415),
         (("POST", "/files/json", b"{}" + b" " * 70_000, {"content-type": "application/json"}), 413),
+        (("POST", "/files/json", b'{"a": 1234567890}', {"content-type": "application/json"}), 200),
         (("DELETE", "/files/1", b" " * 11, {}), 413),
         (("DELETE", "/files/1/", b" " * 10, {}), 200),
         (("POST", "/files", part(150_000), MULTIPART), 200),

@@ -53,7 +53,7 @@ class RequestLimitsMiddleware:
         self.app = app
         self._requests = set[_LimitedRequest]()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._own_limits: list[tuple[Pattern[str], set[str], int]] | None = None
+        self._routes: list[tuple[Pattern[str], set[str], int | None]] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the application with a `receive` and a `send` that keep the limits."""
@@ -87,19 +87,22 @@ class RequestLimitsMiddleware:
 
     def _max_body_bytes(self, scope: Scope) -> int:
         """The limit of the route, which is not found yet: by its path, with or without a slash at its end."""
-        if self._own_limits is None:
-            routes: list[Any] = [*iter_route_contexts(scope["app"].routes)]
-            self._own_limits = [
-                (compile_path(route.path.rstrip("/"))[0], route.methods, route.max_body_size)
-                for route in routes
-                if getattr(route, "max_body_size", None) is not None
+        if self._routes is None:
+            contexts: list[Any] = [
+                each for each in iter_route_contexts(scope["app"].routes) if each.path and each.methods
             ]
-        path = scope["path"].removeprefix(scope.get("root_path", "")).rstrip("/") if self._own_limits else ""
-        own = (
-            size for pattern, methods, size in self._own_limits if scope["method"] in methods and pattern.match(path)
-        )
+            routes = [
+                (compile_path(each.path.rstrip("/"))[0], each.methods, getattr(each, "max_body_size", None))
+                for each in contexts
+            ]
+            self._routes = routes if any(size is not None for *_, size in routes) else []
         default: int = scope["app"].state.settings.max_body_bytes
-        return next(own, default)
+        if not self._routes:
+            return default
+        path, method = scope["path"].removeprefix(scope.get("root_path", "")).rstrip("/"), scope["method"]
+        own = (size for pattern, methods, size in self._routes if method in methods and pattern.match(path))
+        size = next(own, None)  # the first route is the one that answers
+        return default if size is None else size
 
     def _watch(self, limited: "_LimitedRequest") -> None:
         self._requests.add(limited)

@@ -92,7 +92,7 @@ class OptionalSlashMiddleware:
 
 def _paths_with_slash(routes: Sequence[BaseRoute]) -> Callable[[str], bool]:
     """Whether routes have this path with a slash at its end."""
-    paths = [path for route in iter_route_contexts(routes) if (path := getattr(route, "path", "")).endswith("/")]
+    paths = [path for route in iter_route_contexts(routes) if (path := route.path or "").endswith("/")]
     fixed = {path[:-1] for path in paths if "{" not in path} | {""}
     patterns = [compile_path(path)[0] for path in paths if "{" in path]
     return lambda path: path in fixed or any(pattern.match(path + "/") for pattern in patterns)
