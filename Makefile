@@ -1,5 +1,5 @@
 # Everything happens in .venv, which the first target that needs it makes.
-.PHONY: install run test test-recipes test-recipes-whole test-beanie2 check coverage fuzz migrate faults bench lock
+.PHONY: install run test test-recipes test-recipes-whole test-beanie2 beanie-suite check coverage fuzz migrate faults bench lock
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -25,6 +25,10 @@ test-recipes: .venv/installed
 # those that have nothing to do with either.
 test-beanie2: .venv/installed .beanie2/installed
 	PYTHONPATH='$(CURDIR)/.beanie2' $(BIN)/python -m pytest -m 'mongod and not any_driver' $(ON_ALL_CORES)
+
+# Beanie's own tests, of the version that is installed, with this project's documents; takes about eight minutes.
+beanie-suite: .venv/installed
+	PYTHONPATH='$(CURDIR)' $(BIN)/python tests/beanie_suite.py
 
 # The whole suite on a real MongoDB with each recipe of docs/extending.md; takes about 45 minutes.
 test-recipes-whole: .venv/installed

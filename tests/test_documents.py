@@ -476,8 +476,11 @@ async def test_whatever_way_a_change_takes_it_counts_the_version_and_notes_the_t
     for _ in range(2):
         with pytest.raises(DocumentNotFound):  # of version 5, which it is no more
             await pupil.replace()
-    with pytest.raises(NotSupported):
+    with pytest.raises(DocumentNotFound):
         await Pupil.replace_many([pupil])
+    with pytest.raises(NotSupported):
+        async with Pupil.bulk_writer() as bulk_writer:
+            await pupil.replace(bulk_writer=bulk_writer)
     assert (await stored(pupils))["name"] == "Joan"
     await Pupil.find_all().update({"$max": {"points": 7}, "$unset": {"version": ""}})
     assert await version() == 9

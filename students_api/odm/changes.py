@@ -4,7 +4,9 @@ When hooks (`before_event`, `after_event`) and model validators run is in `docum
 """
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from copy import deepcopy
+from inspect import get_annotations
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from beanie import Document
@@ -14,7 +16,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from students_api.odm.declarations import members
 from students_api.odm.encoding import InvalidDocument, cached, field_aliases, to_validate, with_decimals
-from students_api.odm.versions import version_of
+from students_api.odm.versions import utc_now, version_of
 
 Hook = Callable[[Any], Awaitable[None] | None]
 
@@ -23,6 +25,7 @@ UPDATE_EVENTS = (EventTypes.SAVE, EventTypes.SAVE_CHANGES, EventTypes.REPLACE, E
 
 INSERT_EVENTS = (EventTypes.INSERT,)
 DELETE_EVENTS = (EventTypes.DELETE,)
+VALIDATE_EVENTS = (EventTypes.VALIDATE_ON_SAVE,)
 BEFORE, AFTER = ActionDirections.BEFORE, ActionDirections.AFTER
 
 
@@ -43,9 +46,16 @@ def has_hooks(document: type[Document], events: tuple[EventTypes, ...]) -> bool:
     return any(_hooks(each, events, direction) for each in with_subclasses(document) for direction in (BEFORE, AFTER))
 
 
-async def run_hooks(document: Document, events: Iterable[EventTypes], direction: ActionDirections) -> None:
-    """Run the document's hooks for any of the events, each once, in no order to count on."""
+async def run_hooks(
+    document: Document, events: Iterable[EventTypes], direction: ActionDirections, skipped: Collection[Any] | None = ()
+) -> None:
+    """Run the document's hooks for any of the events, each once, in no order to count on.
+
+    `skipped` is Beanie's `skip_actions`: names of hooks, or directions.
+    """
     for hook in _hooks(type(document), events, direction):
+        if skipped and not {hook.__name__, direction}.isdisjoint(skipped):
+            continue
         try:
             if inspect.isawaitable(done := hook(document)):
                 await done
@@ -85,6 +95,27 @@ def read_document(document: type[Document], stored: Mapping[str, Any]) -> Docume
     set_values(parsed, {"version": version_of(stored.get("version"))})
     result: Document = parsed
     return result
+
+
+async def change_document(
+    model: type[Document], stored: Mapping[str, Any], values: Mapping[str, Any]
+) -> tuple[Document, dict[str, Any]]:
+    """The stored document with the values, after its hooks and validators, and what is to be written: nothing for none.
+
+    Raises `InvalidDocument`.
+    """
+    document = read_document(model, stored)
+    before = deepcopy(field_values(document))
+    if not (given := merge(document, stored, values)):
+        return document, {}
+    set_values(document, {**given, "updated_at": utc_now()})
+    await run_hooks(document, UPDATE_EVENTS, BEFORE)
+    await run_hooks(document, VALIDATE_EVENTS, BEFORE)
+    set_values(document, validated_values(document, given))
+    await run_hooks(document, VALIDATE_EVENTS, AFTER)
+    after = field_values(document)
+    changed = {name for name in after if name in given or differs(after[name], before[name])} - {"version"}
+    return document, {name: after[name] for name in changed}
 
 
 def _read_value(document: type[Document], name: str, stored: Any) -> Any:
@@ -187,3 +218,38 @@ def field_adapter(document: type[Document], name: str) -> TypeAdapter[Any]:
 def is_frozen(document: type[Document], name: str) -> bool:
     """Whether a field keeps the value with which the document was created."""
     return bool(document.model_fields[name].frozen or document.model_config.get("frozen"))
+
+
+@cached
+def own_fields(document: type[Document], base: type[Document]) -> set[str]:
+    """The fields that the document itself declares, perhaps with other rules than requests have."""
+    models = [model for model in document.mro() if issubclass(model, Document) and not issubclass(base, model)]
+    return {name for model in models for name in get_annotations(model) if name in document.model_fields}
+
+
+@cached
+def can_update_atomically(document: type[Document], base: type[Document]) -> bool:
+    """Whether an update of valid values leaves a valid document, and runs no hook."""
+    validators = {
+        model: {
+            getattr(each.func, "__func__", each.func)
+            for each in model.__pydantic_decorators__.field_validators.values()
+        }
+        for model in document.mro()
+        if issubclass(model, BaseModel)
+    }
+    of_fields = {
+        each for model, functions in validators.items() if not issubclass(model, Document) for each in functions
+    }
+    return (
+        not has_hooks(document, UPDATE_EVENTS + VALIDATE_EVENTS)
+        and not has_model_validators(document, base)
+        and validators[document] <= of_fields
+    )
+
+
+def needs_stored_document(document: type[Document], base: type[Document], values: dict[str, Any]) -> bool:
+    """Whether an update of these values depends on the stored document, or on rules of the document's own."""
+    return not own_fields(document, base).isdisjoint(values) or any(
+        isinstance(value, MergePatch) or is_frozen(document, name) for name, value in values.items()
+    )

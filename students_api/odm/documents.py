@@ -2,13 +2,12 @@
 
 import sys
 from collections.abc import Iterable
-from copy import deepcopy
-from datetime import UTC, datetime
-from inspect import get_annotations
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from uuid import UUID, uuid4
 
 from beanie import Document, DocumentWithSoftDelete, PydanticObjectId
+from beanie.exceptions import ReplaceError
 from beanie.odm.fields import ExpressionField
 from pydantic import BaseModel, Field, ValidationError, model_validator
 from pydantic.json_schema import SkipJsonSchema
@@ -20,13 +19,12 @@ from students_api.odm.changes import (
     DELETE_EVENTS,
     INSERT_EVENTS,
     UPDATE_EVENTS,
-    MergePatch,
-    differs,
-    field_values,
+    VALIDATE_EVENTS,
+    can_update_atomically,
+    change_document,
     has_hooks,
-    has_model_validators,
-    is_frozen,
-    merge,
+    needs_stored_document,
+    own_fields,
     read_document,
     run_hooks,
     set_values,
@@ -35,7 +33,6 @@ from students_api.odm.changes import (
 from students_api.odm.declarations import refuse_declarations
 from students_api.odm.encoding import (
     InvalidDocument,
-    cached,
     encode_document,
     encode_values,
     field_aliases,
@@ -44,22 +41,17 @@ from students_api.odm.encoding import (
     to_validate,
     with_decimals,
 )
-from students_api.odm.queries import VersionedFindMany, VersionedFindOne, fetch_raw
+from students_api.odm.queries import VersionedFindMany, VersionedFindOne, fetch_raw, ignoring_version
 from students_api.odm.versions import (
     CAN_INCREMENT,
     CANNOT_INCREMENT,
+    utc_now,
     version_filter,
     version_of,
     with_version_increment,
 )
 
 Projection = TypeVar("Projection", bound=BaseModel)
-
-
-def utc_now() -> datetime:
-    """The time in UTC, aware of its zone, in milliseconds, which are all that MongoDB keeps."""
-    now = datetime.now(UTC)
-    return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
 
 class StoredDocument(Document):
@@ -71,8 +63,7 @@ class StoredDocument(Document):
     if TYPE_CHECKING:
         id: Any = None  # a document can declare another type
     else:
-        # Never None, or Beanie's `insert` builds a TypeAdapter at every call.
-        id: PydanticObjectId = Field(default_factory=PydanticObjectId, alias="_id")
+        id: PydanticObjectId | None = Field(None, alias="_id")  # None until it is stored, as in Beanie
     # With aliases, or an `alias_generator` of the fields' class would rename them.
     version: int = Field(
         1, alias="version", description="How many changes the document has had, its creation included."
@@ -85,10 +76,11 @@ class StoredDocument(Document):
     _find_many_query_class = VersionedFindMany
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """Take away what Beanie sets on this base to write queries with: pydantic would take it for defaults."""
+        """Inherit nothing that Beanie set on this base: pydantic would take its query expressions for defaults."""
         for base in (each for each in cls.__mro__ if each.__module__ == __name__):
             for name in [name for name, value in vars(base).items() if isinstance(value, ExpressionField)]:
                 delattr(base, name)
+        cls._document_settings = None
         super().__init_subclass__(**options)
 
     @classmethod
@@ -112,7 +104,7 @@ class StoredDocument(Document):
         The values are the request's own, not those that its serializers make for an answer. A field that the request
         was not given has the default that the document declares for it, or else the request's.
         """
-        own = _own_fields(cls)
+        own = own_fields(cls, StoredDocument)
         values = {name: value for name, value in request if name in request.model_fields_set or name not in own}
         require_finite(cls, values)
         try:
@@ -135,15 +127,42 @@ class StoredDocument(Document):
         await self.validate_self()
         if self.get_settings().use_revision:
             set_values(self, {"revision_id": uuid4()})
-        await collection_of(type(self)).insert_one(encode_document(self), session=session)
+        stored = encode_document(self)
+        if stored.get("_id") is None:
+            stored["_id"] = PydanticObjectId()
+        await collection_of(type(self)).insert_one(stored, session=session)
+        set_values(self, {"id": stored["_id"]} if self.id is None else {})
         self._save_state()
         await run_hooks(self, INSERT_EVENTS, AFTER)
         return self
 
-    async def validate_self(self, *_args: Any, **_kwargs: Any) -> None:
+    async def validate_self(self, *_args: Any, skip_actions: Any = None, **_kwargs: Any) -> None:
         """Do what `validate_on_save` says, with the values; Beanie validates what serializers make of them."""
+        await run_hooks(self, VALIDATE_EVENTS, BEFORE, skip_actions)
         if self.get_settings().validate_on_save:
             set_values(self, validated_values(self, type(self).model_fields))
+        await run_hooks(self, VALIDATE_EVENTS, AFTER, skip_actions)
+
+    async def replace(self, ignore_revision: bool = False, *args: Any, **options: Any) -> Self:  # noqa: FBT001, FBT002  # Beanie's
+        """Replace the stored document, with Beanie's options. Raises `DocumentNotFound` where its version is stale.
+
+        `ignore_revision` also ignores the version.
+        """
+        with ignoring_version(ignore_revision):
+            replaced: Self = await super().replace(ignore_revision, *args, **options)
+        return replaced
+
+    @classmethod
+    async def replace_many(cls, documents: Iterable[Any], session: Any = None) -> None:
+        """Replace documents one after the other: a bulk write cannot tell which of them is stale.
+
+        Raises `ReplaceError` before it writes, where one is not stored; `DocumentNotFound` where one is stale.
+        """
+        ids = [document.id for document in documents]
+        if await cls.find({"_id": {"$in": ids}}, session=session).count() != len(ids):
+            raise ReplaceError("Some of the documents are not stored: insert them first.")
+        for document in documents:
+            await document.replace(session=session)
 
     @classmethod
     async def update_one(
@@ -160,24 +179,24 @@ class StoredDocument(Document):
         """
         require_finite(cls, values)
         keys = field_aliases(cls)
-        if values and _can_update_atomically(cls) and not _needs_stored_document(cls, values):
+        if (
+            values
+            and can_update_atomically(cls, StoredDocument)
+            and not needs_stored_document(cls, StoredDocument, values)
+        ):
             stored_values = {keys[name]: value for name, value in values.items()}
             return await cls._set_fields(*conditions, values=stored_values, projection=projection, session=session)
         while values and (found := await fetch_raw(cls.find(*conditions, session=session).limit(1))):
-            document: Any = read_document(cls, found[0])
-            before, keys = deepcopy(field_values(document)), field_aliases(type(document))
-            if not (given := merge(document, found[0], values)):
+            document, changed = await change_document(cls, found[0], values)
+            if not changed:
                 values = {}
                 break
-            set_values(document, {**given, "updated_at": utc_now()})
-            await run_hooks(document, UPDATE_EVENTS, BEFORE)
-            after = validated_values(document, given)
-            changed = {name: after[name] for name in after if name in given or differs(after[name], before[name])}
-            stored_values = {keys[name]: value for name, value in changed.items() if name != "version"}
-            conditional = *conditions, version_filter({before["version"]})
+            version, keys = version_of(found[0].get("version")), field_aliases(type(document))
+            stored_values = {keys[name]: value for name, value in changed.items()}
+            conditional = *conditions, version_filter({version})
             stored = await cls._set_fields(*conditional, values=stored_values, projection=projection, session=session)
             if stored is not None:
-                set_values(document, {**changed, "version": before["version"] + 1})
+                set_values(document, {**changed, "version": version + 1})
                 await run_hooks(document, UPDATE_EVENTS, AFTER)
                 return stored
         return None if values else await cls.find_one(*conditions, projection_model=projection, session=session)
@@ -227,8 +246,9 @@ class StoredDocument(Document):
 
     @classmethod
     def _add_class_id_filter(cls, args: Any, with_children: bool = False) -> Any:  # noqa: FBT001, FBT002  # Beanie's
-        """Filter by class for a subclass only: the root class also finds documents that have no class stored."""
-        return args if cls._parent is None else super()._add_class_id_filter(args, with_children)
+        """Filter by class for a subclass and in a `UnionDoc`; a root class also finds those that have no class."""
+        alone = cls._parent is None and cls.get_settings().union_doc is None
+        return args if alone else super()._add_class_id_filter(args, with_children)
 
 
 class SoftDeletedDocument(StoredDocument, DocumentWithSoftDelete):
@@ -261,40 +281,3 @@ def resolve_links(documents: Iterable[type[BaseModel]]) -> None:
 
 class _NoFields(BaseModel):
     """The projection of an update whose document nobody reads."""
-
-
-@cached
-def _own_fields(document: type[Document]) -> set[str]:
-    """The fields that the document itself declares, perhaps with other rules than requests have."""
-    models = [
-        model for model in document.mro() if issubclass(model, Document) and not issubclass(StoredDocument, model)
-    ]
-    return {name for model in models for name in get_annotations(model) if name in document.model_fields}
-
-
-@cached
-def _can_update_atomically(document: type[Document]) -> bool:
-    """Whether an update of valid values leaves a valid document, and runs no hook."""
-    validators = {
-        model: {
-            getattr(each.func, "__func__", each.func)
-            for each in model.__pydantic_decorators__.field_validators.values()
-        }
-        for model in document.mro()
-        if issubclass(model, BaseModel)
-    }
-    of_fields = {
-        each for model, functions in validators.items() if not issubclass(model, Document) for each in functions
-    }
-    return (
-        not has_hooks(document, UPDATE_EVENTS)
-        and not has_model_validators(document, StoredDocument)
-        and validators[document] <= of_fields
-    )
-
-
-def _needs_stored_document(document: type[Document], values: dict[str, Any]) -> bool:
-    """Whether an update of these values depends on the stored document, or on rules of the document's own."""
-    return not _own_fields(document).isdisjoint(values) or any(
-        isinstance(value, MergePatch) or is_frozen(document, name) for name, value in values.items()
-    )

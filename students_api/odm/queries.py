@@ -1,7 +1,8 @@
 """Beanie's query classes, extended: updates increment the version and return through the query's projection."""
 
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from beanie import UpdateResponse
@@ -16,8 +17,20 @@ from pydantic import BaseModel
 from pymongo import ReturnDocument
 
 from students_api.mongodb.driver import collection_of, cursor_of
-from students_api.odm.encoding import BSON_NATIVE_TYPES, BsonFilter, cached, encode_document
-from students_api.odm.versions import version_filter, with_version_increment
+from students_api.odm.encoding import BSON_NATIVE_TYPES, BsonFilter, cached, encode_document, field_aliases
+from students_api.odm.versions import utc_now, version_filter, version_of, with_version_increment
+
+_ignores_version: ContextVar[bool] = ContextVar("ignores_version", default=False)
+
+
+@contextmanager
+def ignoring_version(ignored: bool) -> Iterator[None]:  # noqa: FBT001  # Beanie's `ignore_revision`
+    """Within, a replacement is written whatever version is stored. Beanie hands `ignore_revision` to no query."""
+    token = _ignores_version.set(ignored)
+    try:
+        yield
+    finally:
+        _ignores_version.reset(token)
 
 
 async def count(query: FindMany[Any]) -> int:
@@ -132,14 +145,32 @@ class VersionedFindOne(FindOne[Any]):
         """Replace the document and increment its version; `DocumentNotFound` where it is stale (optimistic locking)."""
         if kwargs.get("bulk_writer") is not None:
             raise NotSupported("A bulk write cannot tell whether the document has changed: replace it by itself.")
-        before = document.version, document.updated_at
-        self.find_expressions.append(version_filter({document.version}))
-        document.version, document.updated_at = document.version + 1, datetime.now(UTC)
+        before, conditions, ignores = (
+            (document.version, document.updated_at),
+            [*self.find_expressions],
+            _ignores_version.get(),
+        )
         try:
-            return await self._replace_one(document, *args, **kwargs)
+            while True:
+                version = await self._stored_version() if ignores else before[0]
+                self.find_expressions = [*conditions, version_filter({version})]
+                document.version, document.updated_at = version + 1, utc_now()
+                try:
+                    return await self._replace_one(document, *args, **kwargs)
+                except DocumentNotFound:
+                    if not ignores:
+                        raise
+                    self.find_expressions = [*conditions]  # another write came between
         except BaseException:
             document.version, document.updated_at = before
             raise
+
+    async def _stored_version(self) -> int:
+        """The document's version in MongoDB. Raises `DocumentNotFound`."""
+        stored = await collection_of(self.document_model).find_one(self.get_filter_query(), session=self.session)
+        if stored is None:
+            raise DocumentNotFound
+        return version_of(stored.get("version"))
 
     async def _replace_one(self, document: Any, session: Any = None, **_: Any) -> Any:
         self.set_session(session=session)
@@ -176,3 +207,26 @@ class VersionedFindMany(FindMany[Any]):
     def _alternatives_last(self) -> list[Mapping[str, Any]]:
         """The conditions, `$or` last: Beanie appends its own, such as soft deletion's, to those of the query."""
         return sorted(self.find_expressions, key=lambda each: "$or" in each)
+
+    def build_aggregation_pipeline(self, *extra_stages: Any) -> Any:
+        """Beanie's pipeline, behind what an index can find: Beanie looks up the links of all documents first."""
+        pipeline = super().build_aggregation_pipeline(*extra_stages)  # type: ignore[no-untyped-call]  # no annotations
+        found = _before_lookup(self.document_model, self.get_filter_query()) if self.fetch_links else []
+        return [{"$match": {"$and": found}}, *pipeline] if found else pipeline
+
+
+def _before_lookup(document: Any, conditions: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Those of a filter's conditions that hold before links are looked up, and of a link the equality of its id."""
+    if "$text" in str(conditions):  # which has to be the first, and goes through its own index
+        return []
+    keys = field_aliases(document)
+    links = {key for name in document.get_link_fields() or {} for key in (name, keys.get(name, name))}
+    found = list[dict[str, Any]]()
+    for key, value in ((key, value) for each in conditions.get("$and", [conditions]) for key, value in each.items()):
+        field, _, rest = key.partition(".")
+        equals = not isinstance(value, dict) or value.keys() <= {"$in", "$eq"}
+        if field not in links and not key.startswith("$"):
+            found.append({key: value})
+        elif rest == "_id" and equals:
+            found.append({f"{field}.$id": value})
+    return found

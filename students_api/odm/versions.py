@@ -14,6 +14,12 @@ VERSION_END = 2**63 - 1
 """The exclusive upper bound of versions: the largest 64-bit integer, which MongoDB cannot increment."""
 
 
+def utc_now() -> datetime:
+    """The time in UTC, aware of its zone, in milliseconds, which are all that MongoDB keeps."""
+    now = datetime.now(UTC)
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+
 def version_of(stored: Any) -> int:
     """The version in a stored value: the integer part of a number from 1 on; 0 for any other value, or none."""
     if isinstance(stored, Decimal128):
@@ -50,7 +56,7 @@ def with_version_increment(document: type[Document], update: Any) -> Any:
     `update` has update operators, or is an aggregation pipeline. Values that it sets itself are kept, except in a full
     save (`_id` in `$set`): there `version` and `updated_at` are the old ones.
     """
-    stamps: dict[str, Any] = {"updated_at": datetime.now(UTC)}
+    stamps: dict[str, Any] = {"updated_at": utc_now()}
     if document.get_settings().use_revision:
         stamps["revision_id"] = Binary.from_uuid(uuid4())
     if isinstance(update, list):

@@ -67,6 +67,8 @@ def _validation_errors(document: type[Document], content: dict[str, Any]) -> lis
             for item in error.errors()
             if item["type"] != "default_factory_not_called"  # a consequence of another error
         ]
+    if content.get("_id") is None:  # as it is of a document that is not stored yet
+        return ["_id: Input should not be null"]
     expected = encode_document(parsed)
     return [*_other_types({key: content[key] for key in expected if key in content}, expected)]
 
