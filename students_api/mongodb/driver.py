@@ -1,5 +1,7 @@
 """The driver: Motor with Beanie 1, PyMongo Async with Beanie 2. No other module knows which it is."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, TypeAlias, cast
 
 import beanie
@@ -32,6 +34,7 @@ __all__ = [
     "collection_of",
     "cursor_of",
     "time_limit",
+    "transaction",
 ]
 
 Client: TypeAlias = AsyncMongoClient[dict[str, Any]]
@@ -46,6 +49,14 @@ async def close_client(client: Client) -> None:
         client.close()
     else:
         await client.close()
+
+
+@asynccontextmanager
+async def transaction(session: Any) -> AsyncIterator[None]:
+    """Begin a transaction of a client's session; it is committed at the end, or aborted by an exception."""
+    begun = session.start_transaction()
+    async with begun if ON_MOTOR else await begun:
+        yield
 
 
 def collection_of(document: type[Document]) -> Collection:

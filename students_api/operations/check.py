@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any, NamedTuple
 
 from beanie import Document, init_beanie
+from bson import ObjectId
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from students_api.mongodb.driver import Database
@@ -70,6 +71,8 @@ def _validation_errors(document: type[Document], content: dict[str, Any]) -> lis
     if content.get("_id") is None:  # as it is of a document that is not stored yet
         return ["_id: Input should not be null"]
     expected = encode_document(parsed)
+    if isinstance(content["_id"], str) and isinstance(expected["_id"], ObjectId):
+        return ["_id: Stored as text, not as an ObjectId: no path finds it; `students-api migrate` mends students"]
     return [*_other_types({key: content[key] for key in expected if key in content}, expected)]
 
 
