@@ -166,6 +166,9 @@ async def test_linked_documents_are_found_by_their_index_before_links_are_looked
         "another": {"group._id": groups[0].id, "group.name": "B"},
         "not": {"group._id": {"$nin": [each.id for each in groups[1:]]}},
     }
+    by_id: Any = Member.group
+    assert Member.find(by_id.id == 1).get_filter_query() == {"group.$id": 1}
+    assert Member.find(by_id.id == 1, fetch_links=True).get_filter_query() == {"group._id": 1}
     query = Member.find(conditions[condition], fetch_links=True)
     found = await query.to_list()
     assert [each.seat for each in found] == ([] if condition == "another" else list(range(0, 90, 3)))
