@@ -100,7 +100,10 @@ def with_object_ids(before: list[dict[str, Any]]) -> dict[str, Any]:
     return {each["email"]: {**each, "_id": ids[each["email"]], **made[each["email"]]} for each in before}
 
 
-@pytest.mark.parametrize("transactions", [True, False], ids=["replica set", "standalone"])
+@pytest.mark.parametrize(
+    "transactions",
+    [pytest.param(True, id="replica set"), pytest.param(False, id="standalone", marks=pytest.mark.any_driver)],
+)
 async def test_each_has_its_object_id_and_backward_its_text(
     real_database: Database, students: Any, *, transactions: bool
 ) -> None:
@@ -129,6 +132,7 @@ async def test_each_has_its_object_id_and_backward_its_text(
     )
 
 
+@pytest.mark.any_driver
 async def test_links_to_it_are_changed_wherever_they_are(real_database: Database, students: Any) -> None:
     one, two, _ = before = documents()
     await students.insert_many(before)
@@ -151,6 +155,7 @@ async def test_links_to_it_are_changed_wherever_they_are(real_database: Database
     assert await real_database["enrollments"].find_one({}) == enrollment
 
 
+@pytest.mark.any_driver
 async def test_where_the_object_id_is_taken_it_gets_another_and_the_pair_is_printed(
     real_database: Database, students: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
