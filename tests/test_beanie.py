@@ -8,7 +8,7 @@ from beanie.exceptions import CollectionWasNotInitialized, DocumentNotFound, Doc
 from beanie.odm.actions import EventTypes
 from beanie.operators import In
 
-from students_api.mongodb.driver import Database
+from students_api.mongodb.driver import ON_MOTOR, Database, transaction
 from students_api.odm.documents import StoredDocument
 from students_api.odm.encoding import InvalidDocument
 
@@ -139,6 +139,19 @@ async def test_each_class_of_a_union_finds_its_own() -> None:
     assert await Dog.find_all().to_list() == [dog]
     assert await Dog.get(cat.id) is None
     assert await Pets.find_all().count() == 2
+
+
+@pytest.mark.mongod
+async def test_ignore_revision_sees_what_its_own_transaction_has_written(real_database: Database) -> None:
+    await init_beanie(real_database, document_models=[Group])
+    group = await Group(name="A").insert()
+    client: Any = real_database.client
+    async with await client.start_session() if ON_MOTOR else client.start_session() as session, transaction(session):
+        await Group.find_one({"_id": group.id}, session=session).update({"$set": {"name": "B"}})
+        await group.replace(ignore_revision=True, session=session)
+    stored = await Group.get(group.id)
+    assert stored is not None
+    assert (stored.name, stored.version) == ("A", 3)
 
 
 @pytest.mark.mongod

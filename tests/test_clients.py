@@ -53,6 +53,7 @@ def test_the_document_is_valid_openapi() -> None:
     assert list(OpenAPIV31SpecValidator(document).iter_errors()) == []
 
 
+@pytest.mark.any_driver
 def test_the_service_keeps_what_the_document_says(
     service: Service, tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:

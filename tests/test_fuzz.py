@@ -35,6 +35,7 @@ def encoded(body: Any) -> bytes:
 @settings(
     max_examples=300, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
+@pytest.mark.any_driver
 @given(body=BODIES.map(encoded) | VALUES.map(encoded) | st.binary(max_size=300))
 async def test_whatever_a_body_holds_it_is_stored_as_it_is_answered_or_refused(
     real_client: httpx2.AsyncClient, real_database: Database, method: str, body: bytes

@@ -296,6 +296,7 @@ async def test_orders_are_what_they_say(people: httpx2.AsyncClient, sort: str, f
     assert await names(people, sort=sort) == found
 
 
+@pytest.mark.any_driver
 @pytest.mark.mongod
 @pytest.mark.slow
 async def test_null_and_missing_are_the_same_place_in_every_order_and_under_every_filter(
@@ -358,6 +359,7 @@ NOT_COMPARED: list[Any] = [
 ]
 
 
+@pytest.mark.any_driver
 @pytest.mark.slow
 @pytest.mark.mongod
 @pytest.mark.parametrize("limit", [1, 2, 5])

@@ -143,6 +143,7 @@ async def test_probes_are_logged_only_where_they_fail(
     assert lines() == [("GET", "/readyz", 503)]
 
 
+@pytest.mark.any_driver
 @pytest.mark.mongod
 @pytest.mark.slow
 @pytest.mark.parametrize("log_format", ["console", "json"])
@@ -287,6 +288,7 @@ def test_nothing_secret_is_in_the_log_of_a_start_that_fails(tmp_path: Path) -> N
     assert "SECRET" not in log
 
 
+@pytest.mark.any_driver
 @pytest.mark.mongod
 @pytest.mark.slow
 def test_the_level_is_a_setting(start_service: Callable[..., Service], mongodb_url: str) -> None:

@@ -180,6 +180,7 @@ def test_a_dead_worker_keeps_its_counts_and_loses_what_it_held(tmp_path: Path) -
     assert shown[("mongodb_pool_connections",)] == 2
 
 
+@pytest.mark.any_driver
 @pytest.mark.mongod
 @pytest.mark.slow
 def test_each_worker_shows_the_sum_of_all_also_of_one_that_was_killed(

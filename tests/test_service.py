@@ -66,6 +66,7 @@ def writing_to(service: Service) -> Iterator[Writer]:
         writer.thread.join()
 
 
+@pytest.mark.any_driver
 def test_its_data_is_there_after_a_stop_and_a_start_and_its_mongod_ends_with_it(
     start_service: Callable[..., Service], tmp_path: Path
 ) -> None:
@@ -109,6 +110,7 @@ def test_kill_9_of_mongod_while_a_client_writes_loses_nothing_acknowledged(
     assert len(stored) == len(set(stored)) <= writer.sent
 
 
+@pytest.mark.any_driver
 def test_two_services_on_one_data_folder_share_a_mongod_and_the_second_takes_it_over(
     start_service: Callable[..., Service], tmp_path: Path
 ) -> None:

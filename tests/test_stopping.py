@@ -59,6 +59,7 @@ def is_closed(service: Service) -> bool:
     return service.answers("/livez") is None
 
 
+@pytest.mark.any_driver
 @WORKERS
 def test_after_sigterm_it_is_not_ready_and_goes_on_answering_and_closes_each_connection(
     start_service: Callable[..., Service], mongod: Mongod, arguments: tuple[str, ...]
@@ -105,6 +106,7 @@ def test_a_database_that_hangs_does_not_keep_it_from_answering_and_stopping(
     assert (answer.status, answer.closes, answer.json()["outcome"]) == (503, True, "unknown")
 
 
+@pytest.mark.any_driver
 def test_half_sent_requests_do_not_keep_it_from_stopping_and_get_no_500(
     start_service: Callable[..., Service], mongod: Mongod
 ) -> None:
@@ -125,6 +127,7 @@ def test_without_a_delay_sigterm_stops_it_at_once(start_service: Callable[..., S
         assert idle.answer("GET").status == CLOSED
 
 
+@pytest.mark.any_driver
 @WORKERS
 def test_ctrl_c_stops_it_at_once(
     start_service: Callable[..., Service], mongod: Mongod, arguments: tuple[str, ...]
@@ -134,6 +137,7 @@ def test_ctrl_c_stops_it_at_once(
     assert service.process.wait(30) == 0
 
 
+@pytest.mark.any_driver
 def test_ctrl_c_stops_it_at_once_after_sigterm_too(start_service: Callable[..., Service], mongod: Mongod) -> None:
     service = start_service(MONGODB_URL=mongod.url, STUDENTS_API_STOP_DELAY_SECONDS=LATER)
     service.process.send_signal(signal.SIGTERM)

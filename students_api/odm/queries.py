@@ -141,46 +141,41 @@ class VersionedFindOne(FindOne[Any]):
         query.projection_model = self.projection_model
         return query
 
-    async def replace_one(self, document: Any, *args: Any, **kwargs: Any) -> Any:
+    async def replace_one(self, document: Any, session: Any = None, bulk_writer: Any = None, **_: Any) -> Any:
         """Replace the document and increment its version; `DocumentNotFound` where it is stale (optimistic locking)."""
-        if kwargs.get("bulk_writer") is not None:
+        if bulk_writer is not None:
             raise NotSupported("A bulk write cannot tell whether the document has changed: replace it by itself.")
-        before, conditions, ignores = (
-            (document.version, document.updated_at),
-            [*self.find_expressions],
-            _ignores_version.get(),
-        )
+        self.set_session(session=session)
+        before, conditions = (document.version, document.updated_at), [*self.find_expressions]
+        replaced: Any = None
         try:
-            while True:
-                version = await self._stored_version() if ignores else before[0]
-                self.find_expressions = [*conditions, version_filter({version})]
+            while replaced is None:
+                self.find_expressions = [*conditions]
+                version = await self._stored_version() if _ignores_version.get() else before[0]
+                self.find_expressions.append(version_filter({version}))
                 document.version, document.updated_at = version + 1, utc_now()
-                try:
-                    return await self._replace_one(document, *args, **kwargs)
-                except DocumentNotFound:
-                    if not ignores:
-                        raise
-                    self.find_expressions = [*conditions]  # another write came between
-        except BaseException:
-            document.version, document.updated_at = before
-            raise
+                stored = {key: value for key, value in encode_document(document).items() if key != "_id"}
+                result: Any = await collection_of(self.document_model).replace_one(
+                    self.get_filter_query(), stored, session=self.session
+                )
+                replaced = result if result.raw_result["updatedExisting"] else None
+                if not _ignores_version.get():
+                    break
+        finally:
+            if replaced is None:
+                document.version, document.updated_at = before
+        if replaced is None:
+            raise DocumentNotFound
+        return replaced
 
     async def _stored_version(self) -> int:
         """The document's version in MongoDB. Raises `DocumentNotFound`."""
-        stored = await collection_of(self.document_model).find_one(self.get_filter_query(), session=self.session)
+        stored = await collection_of(self.document_model).find_one(
+            self.get_filter_query(), {"version": True}, session=self.session
+        )
         if stored is None:
             raise DocumentNotFound
         return version_of(stored.get("version"))
-
-    async def _replace_one(self, document: Any, session: Any = None, **_: Any) -> Any:
-        self.set_session(session=session)
-        stored = {key: value for key, value in encode_document(document).items() if key != "_id"}
-        result: Any = await collection_of(self.document_model).replace_one(
-            self.get_filter_query(), stored, session=self.session
-        )
-        if not result.raw_result["updatedExisting"]:
-            raise DocumentNotFound
-        return result
 
 
 class VersionedFindMany(FindMany[Any]):
